@@ -1,0 +1,67 @@
+//! Heronry: supervised lightweight processes for Rust, with Erlang's semantics.
+//!
+//! A process ([`process`]) is one tokio task with a mailbox, links and monitors. A server ([`server`]) is a process
+//! with a state and callbacks. A supervisor ([`supervisor`]) starts, watches and restarts others. [`pubsub`] carries
+//! messages by topic, [`inspect`] shows the living tree, [`telemetry`] tells what happened.
+//!
+//! ```
+//! use std::time::Duration;
+//! use heronry::prelude::*;
+//!
+//! struct Counter { count: u64 }
+//!
+//! enum Msg { Add(u64), Get(ReplyTo<u64>) }
+//!
+//! impl Server for Counter {
+//!     type Args = u64;
+//!     type Msg = Msg;
+//!
+//!     async fn init(start: u64, _: &mut Context<Msg>) -> Init<Self> { Ok(Counter { count: start }) }
+//!
+//!     async fn handle(&mut self, msg: Msg, _: &mut Context<Msg>) -> Next {
+//!         match msg {
+//!             // A panic ends this process alone, and its supervisor starts it again.
+//!             Msg::Add(n) => self.count = self.count.checked_add(n).expect("counter overflow"),
+//!             Msg::Get(reply_to) => reply_to.send(self.count),
+//!         }
+//!         Next::Continue
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let tree = Supervisor::one_for_one()
+//!     .intensity(3, Duration::from_secs(5))
+//!     .child(ChildSpec::server::<Counter>("counter", 0).named("counter"))
+//!     .start()
+//!     .await?;
+//! let counter: Addr<Msg> = whereis("counter")?;
+//! counter.cast(Msg::Add(2))?;
+//! let count = counter.call(Msg::Get, Duration::from_secs(5)).await?; // a dead callee fails at once, with its reason
+//! assert_eq!(count, 2);
+//! # tree.stop().await;
+//! # Ok(()) }
+//! ```
+//!
+//! Everything runs on tokio: spawning needs a runtime. Panics must unwind (`panic = "unwind"`, cargo's default):
+//! supervision rests on it.
+
+mod clock;
+mod exit;
+mod name;
+mod pid;
+mod sync;
+
+pub mod inspect;
+pub mod prelude;
+pub mod process;
+pub mod pubsub;
+pub mod server;
+pub mod supervisor;
+pub mod telemetry;
+
+pub use exit::{ExitReason, IntoExitReason, PanicReport};
+pub use name::{Label, NAME_BYTES_MAX, Name, NameError};
+pub use pid::{Pid, Ref};
+pub use process::{Addr, Context, Received, SendError, spawn};
+pub use server::{CallError, Init, Next, ReplyTo, Server};
+pub use supervisor::{ChildSpec, Restart, Shutdown, Supervisor};

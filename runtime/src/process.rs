@@ -1,0 +1,125 @@
+//! Processes: spawn, send, link, monitor, exit.
+//!
+//! A process is one tokio task and one `Arc`. The task polls the body; the `Arc` holds the mailbox and everything
+//! that others may ask of or do to the process: exit signals, links, monitors, names. The rules are Erlang's:
+//!
+//! - Exit signals take effect when they arrive, not when the mailbox is read. A process that traps exits gets them as
+//!   [`Info::Exit`] in its mailbox instead, in order with its messages.
+//! - A link passes on every reason but [`Normal`](ExitReason::Normal), both ways. A monitor tells once, one way.
+//! - [`kill`] cannot be trapped and arrives at the links of the killed as [`Killed`](ExitReason::Killed).
+//! - When a process ends, its state is dropped first, then its name and pid go, then links and monitors are told: who
+//!   gets the news finds the ground clear.
+//!
+//! What differs from the BEAM: a process is polled, not preempted, so one that never awaits cannot be killed.
+
+mod addr;
+mod context;
+mod core;
+mod current;
+pub(crate) mod events;
+mod links;
+mod mailbox;
+mod monitors;
+mod names;
+mod run;
+mod signal;
+mod spawn;
+mod table;
+
+pub use addr::{Addr, SendError};
+pub use context::{Context, Received};
+pub use events::{MailboxFull, ProcessCrashed};
+pub use mailbox::MAILBOX_LIMIT_DEFAULT;
+pub use names::{RegisterError, WhereisError, register, unregister, whereis, whereis_pid};
+pub use signal::{Down, Exit, Info};
+pub use spawn::{SpawnOptions, spawn};
+pub(crate) use table::{ProcessKind, ProcessStats};
+
+pub(crate) use self::core::{ExitWatch, ExitWatcher};
+use crate::exit::ExitReason;
+use crate::pid::Pid;
+pub(crate) use current::{forgive_later, is_in, panic_reason};
+
+/// Sends an exit signal to a process, as Erlang's `exit/2`.
+///
+/// With [`Normal`](ExitReason::Normal) nothing happens unless the process traps exits; with another reason it ends
+/// with it, or gets [`Info::Exit`] if it traps exits. `from` in that message is the process that called, or the
+/// target itself when called from outside of any process. Returns whether the process was alive.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use heronry::{ExitReason, process};
+///
+/// let idle = process::spawn(|mut ctx: heronry::Context<()>| async move { ctx.receive().await; });
+/// assert!(process::exit(idle.pid(), ExitReason::Shutdown));
+/// assert_eq!(idle.wait().await, ExitReason::Shutdown);
+/// assert!(!process::exit(idle.pid(), ExitReason::Shutdown));
+/// # }
+/// ```
+pub fn exit(pid: Pid, reason: ExitReason) -> bool {
+    let Some(target) = table::find(pid) else { return false };
+    target.exit_signal(current::pid().unwrap_or(pid), reason, signal::Origin::Exit);
+    true
+}
+
+/// Ends a process at once, whatever it traps; its links and monitors see [`Killed`](ExitReason::Killed).
+///
+/// The body is dropped where it last awaited: destructors run, nothing else of it does. A body that never awaits
+/// cannot be killed. Returns whether the process was alive. As Erlang's `exit(Pid, kill)`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use heronry::{ExitReason, process};
+///
+/// let idle = process::spawn(|ctx: heronry::Context<()>| async move {
+///     ctx.trap_exit(true);
+///     std::future::pending::<()>().await
+/// });
+/// process::kill(idle.pid());
+/// assert_eq!(idle.wait().await, ExitReason::Killed);
+/// # }
+/// ```
+pub fn kill(pid: Pid) -> bool {
+    let Some(target) = table::find(pid) else { return false };
+    target.exit_signal(current::pid().unwrap_or(pid), ExitReason::Killed, signal::Origin::Kill);
+    true
+}
+
+/// Whether a process runs: false once its links and monitors have been told of its end.
+pub fn is_alive(pid: Pid) -> bool {
+    table::find(pid).is_some()
+}
+
+/// The pid of the process that this code runs in, as Erlang's `self/0`; `None` outside of any process.
+///
+/// Code in a tokio task that a process spawned is outside of it.
+pub fn self_pid() -> Option<Pid> {
+    current::pid()
+}
+
+/// How many processes run.
+pub fn count() -> usize {
+    table::count()
+}
+
+/// Adds an exit watcher to a process, or gives the reason if it has ended.
+pub(crate) fn watch_exit<M: Send + 'static>(
+    addr: &Addr<M>,
+    watcher: std::sync::Arc<dyn ExitWatcher>,
+) -> Result<(), ExitReason> {
+    table::AnyProcess::watch_exit(&**addr.process(), watcher)
+}
+
+/// Waits until a process has ended, without its address and without a mailbox to hear of it.
+pub(crate) async fn wait(pid: Pid) -> ExitReason {
+    let watch = ExitWatch::new();
+    match table::find(pid).map(|process| process.watch_exit(watch.watcher())) {
+        Some(Ok(())) => watch.await,
+        Some(Err(reason)) => reason,
+        None => ExitReason::NoProc,
+    }
+}
+
+pub(crate) fn snapshot() -> Vec<ProcessStats> {
+    table::snapshot()
+}

@@ -1,0 +1,504 @@
+//! The `Arc` of a process: its mailbox and everything that others may ask of or do to it.
+//!
+//! One lock guards it all, is held for a few instructions, never around user code and never across an await. Wakers
+//! are taken out under the lock and called after it.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use tokio::time::Instant;
+
+use super::addr::SendError;
+use super::events::MailboxFull;
+use super::links::Links;
+use super::mailbox::{Item, Mailbox};
+use super::monitors::Monitors;
+use super::signal::{Down, Exit, Info, Origin, Verdict, on_exit_signal};
+use super::spawn::SpawnOptions;
+use super::table::{AnyProcess, ProcessKind, ProcessStats};
+use super::{current, table};
+use crate::clock;
+use crate::exit::ExitReason;
+use crate::name::{Label, Name};
+use crate::pid::{Pid, Ref};
+use crate::sync::{Mutex, MutexGuard};
+use crate::telemetry;
+
+pub(crate) struct Process<M> {
+    pid: Pid,
+    parent: Option<Pid>,
+    kind: ProcessKind,
+    restarts: u32,
+    started_at: Instant,
+    handled: AtomicU64,
+    /// Set with `Phase::Dying`: spares the task a lock at each poll.
+    doomed: AtomicBool,
+    state: Mutex<State<M>>,
+}
+
+struct State<M> {
+    phase: Phase,
+    trap_exit: bool,
+    label: Label,
+    mailbox: Mailbox<M>,
+    /// Wakes whoever waits for the mailbox.
+    receiver: Option<Waker>,
+    /// Wakes the task, wherever its body waits.
+    task: Option<Waker>,
+    relations: Option<Box<Relations>>,
+}
+
+#[derive(Clone)]
+enum Phase {
+    Running,
+    /// An exit signal took effect, or the body is over; the task has not cleaned up yet.
+    Dying(ExitReason),
+    Exited(ExitReason),
+}
+
+/// What most processes have little of: boxed, made on first use.
+#[derive(Default)]
+struct Relations {
+    links: Links,
+    monitors: Monitors,
+    name: Option<Name>,
+    watchers: Watchers,
+}
+
+/// Somebody outside of the process system who waits for an exit: a call, or `wait`.
+pub(crate) trait ExitWatcher: Send + Sync {
+    /// The process has ended.
+    fn exited(&self, reason: &ExitReason);
+    /// The process dropped the reply slot and goes on.
+    fn forgiven(&self);
+    /// Nobody waits any more.
+    fn is_done(&self) -> bool;
+}
+
+/// Exit watchers; those that are done are swept out when their number has doubled, which costs O(1) a call.
+#[derive(Default)]
+struct Watchers {
+    waiting: Vec<Arc<dyn ExitWatcher>>,
+    sweep_at: usize,
+}
+
+/// Below this many watchers a sweep is not worth its while.
+const SWEEP_MIN: usize = 16;
+
+impl Watchers {
+    fn push(&mut self, watcher: Arc<dyn ExitWatcher>) {
+        if self.waiting.len() >= self.sweep_at.max(SWEEP_MIN) {
+            self.waiting.retain(|watcher| !watcher.is_done());
+            self.sweep_at = self.waiting.len() * 2;
+        }
+        self.waiting.push(watcher);
+    }
+}
+
+/// Everything that a dead process leaves behind.
+pub(super) struct Estate<M> {
+    label: Label,
+    unread: VecDeque<Item<M>>,
+    relations: Option<Box<Relations>>,
+}
+
+impl<M> State<M> {
+    fn relations(&mut self) -> &mut Relations {
+        self.relations.get_or_insert_default()
+    }
+
+    fn exit_reason(&self) -> Option<&ExitReason> {
+        match &self.phase {
+            Phase::Exited(reason) => Some(reason),
+            Phase::Running | Phase::Dying(_) => None,
+        }
+    }
+}
+
+impl<M: Send + 'static> Process<M> {
+    pub(super) fn new(options: &SpawnOptions) -> Self {
+        Self {
+            pid: table::next_pid(),
+            parent: options.parent.or_else(current::pid),
+            kind: options.kind,
+            restarts: options.restarts,
+            started_at: clock::now(),
+            handled: AtomicU64::new(0),
+            doomed: AtomicBool::new(false),
+            state: Mutex::new(State {
+                phase: Phase::Running,
+                trap_exit: options.trap_exit,
+                label: options.label.clone().unwrap_or_else(|| Label::from("process")),
+                mailbox: Mailbox::new(options.mailbox_limit),
+                receiver: None,
+                task: None,
+                relations: None,
+            }),
+        }
+    }
+
+    /// Queues a message; `watcher`, if any, hears of the exit of this process from now on.
+    pub(crate) fn push(&self, message: M, watcher: Option<Arc<dyn ExitWatcher>>) -> Result<(), SendError<M>> {
+        let mut state = self.state.lock();
+        if state.exit_reason().is_some() {
+            return Err(SendError::NoProc(message));
+        }
+        if let Err(full) = state.mailbox.push(message) {
+            let event = full.first.then(|| MailboxFull {
+                pid: self.pid,
+                label: state.label.clone(),
+                limit: state.mailbox.limit(),
+            });
+            drop(state);
+            if let Some(event) = event {
+                telemetry::emit(&event);
+            }
+            return Err(SendError::Full(full.message));
+        }
+        if let Some(watcher) = watcher {
+            state.relations().watchers.push(watcher);
+        }
+        wake_receiver(state);
+        Ok(())
+    }
+
+    pub(super) fn poll_pop(&self, cx: &mut TaskContext<'_>) -> Poll<Item<M>> {
+        if !current::spend() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut state = self.state.lock();
+        match state.mailbox.pop() {
+            Some(item) => {
+                drop(state);
+                self.handled.fetch_add(1, Ordering::Relaxed);
+                Poll::Ready(item)
+            }
+            None => {
+                match &state.receiver {
+                    Some(waker) if waker.will_wake(cx.waker()) => {}
+                    _ => state.receiver = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(super) fn set_trap_exit(&self, on: bool) -> bool {
+        std::mem::replace(&mut self.state.lock().trap_exit, on)
+    }
+
+    pub(super) fn set_label(&self, label: Label) {
+        self.state.lock().label = label;
+    }
+
+    pub(crate) fn parent(&self) -> Option<Pid> {
+        self.parent
+    }
+
+    pub(crate) fn exit_reason(&self) -> Option<ExitReason> {
+        self.state.lock().exit_reason().cloned()
+    }
+
+    pub(crate) fn mailbox_len(&self) -> usize {
+        self.state.lock().mailbox.len()
+    }
+
+    /// Links two processes; called by the one whose `Process` this is.
+    pub(super) fn link(&self, other: Pid) {
+        if other == self.pid || !self.state.lock().relations().links.insert(other) {
+            return;
+        }
+        if !table::find(other).is_some_and(|far| far.add_link(self.pid)) {
+            self.exit_signal(other, ExitReason::NoProc, Origin::Link);
+        }
+    }
+
+    pub(super) fn unlink(&self, other: Pid) {
+        let removed = self.state.lock().relations().links.remove(other);
+        if removed && let Some(far) = table::find(other) {
+            far.remove_link(self.pid);
+        }
+    }
+
+    pub(super) fn monitor(&self, target: Pid) -> Ref {
+        let reference = table::next_ref();
+        self.state.lock().relations().monitors.watch(reference, target);
+        if !table::find(target).is_some_and(|far| far.add_watcher(reference, self.pid)) {
+            self.down(reference, target, &ExitReason::NoProc);
+        }
+        reference
+    }
+
+    /// Ends a monitor; its `Down` neither waits in the mailbox nor comes later.
+    pub(super) fn demonitor(&self, reference: Ref) {
+        let target = {
+            let mut state = self.state.lock();
+            let target = state.relations().monitors.unwatch(reference);
+            if target.is_none() {
+                state
+                    .mailbox
+                    .flush_info(|info| matches!(info, Info::Down(down) if down.reference == reference));
+            }
+            target
+        };
+        if let Some(far) = target.and_then(table::find) {
+            far.remove_watcher(reference);
+        }
+    }
+
+    /// Called by the task before it polls the body: the reason to end with, if an exit signal took effect.
+    pub(super) fn doom(&self) -> Option<ExitReason> {
+        if !self.doomed.load(Ordering::Acquire) {
+            return None;
+        }
+        match &self.state.lock().phase {
+            Phase::Dying(reason) => Some(reason.clone()),
+            Phase::Running | Phase::Exited(_) => None,
+        }
+    }
+
+    pub(super) fn set_task(&self, waker: &Waker) {
+        self.state.lock().task = Some(waker.clone());
+    }
+
+    /// The process takes nothing more and is not found any more; what it leaves is returned.
+    pub(super) fn close(&self, reason: &ExitReason) -> Estate<M> {
+        let estate = {
+            let mut state = self.state.lock();
+            state.phase = Phase::Exited(reason.clone());
+            state.receiver = None;
+            state.task = None;
+            Estate {
+                label: state.label.clone(),
+                unread: state.mailbox.close(),
+                relations: state.relations.take(),
+            }
+        };
+        if let Some(name) = estate.relations.as_ref().and_then(|relations| relations.name.as_ref()) {
+            super::names::forget(name, self.pid);
+        }
+        table::remove(self.pid);
+        estate
+    }
+
+    /// Tells links, monitors and watchers, and gives the unread messages back to be dropped.
+    pub(super) fn announce(&self, estate: Estate<M>, reason: &ExitReason) -> VecDeque<Item<M>> {
+        if !reason.is_orderly() {
+            let unread = estate.unread.iter().filter(|item| matches!(item, Item::Message(_))).count();
+            telemetry::emit(&super::events::ProcessCrashed {
+                pid: self.pid,
+                label: estate.label,
+                reason: reason.clone(),
+                unread,
+            });
+        }
+        let Some(relations) = estate.relations else { return estate.unread };
+        for watcher in relations.watchers.waiting {
+            watcher.exited(reason);
+        }
+        for far in relations.links.drain().filter_map(table::find) {
+            far.exit_signal(self.pid, reason.clone(), Origin::Link);
+        }
+        let (watching, watched_by) = relations.monitors.into_parts();
+        for (reference, target) in watching {
+            if let Some(far) = table::find(target) {
+                far.remove_watcher(reference);
+            }
+        }
+        for (reference, watcher) in watched_by {
+            if let Some(far) = table::find(watcher) {
+                far.down(reference, self.pid, reason);
+            }
+        }
+        estate.unread
+    }
+}
+
+fn wake_receiver<M>(mut state: MutexGuard<'_, State<M>>) {
+    let waker = state.receiver.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl<M: Send + 'static> AnyProcess for Process<M> {
+    fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    fn exit_signal(&self, from: Pid, reason: ExitReason, origin: Origin) {
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Running => {}
+            Phase::Dying(_) | Phase::Exited(_) => return,
+        }
+        if origin == Origin::Link && !state.relations().links.remove(from) {
+            return; // unlinked meanwhile
+        }
+        match on_exit_signal(state.trap_exit, origin, from == self.pid, &reason) {
+            Verdict::Ignore => {}
+            Verdict::Deliver => {
+                state.mailbox.push_info(Info::Exit(Exit { from, reason }));
+                wake_receiver(state);
+            }
+            Verdict::Die(reason) => {
+                state.phase = Phase::Dying(reason);
+                self.doomed.store(true, Ordering::Release);
+                let waker = state.task.take();
+                drop(state);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+        }
+    }
+
+    fn add_link(&self, with: Pid) -> bool {
+        let mut state = self.state.lock();
+        if state.exit_reason().is_some() {
+            return false;
+        }
+        state.relations().links.insert(with);
+        true
+    }
+
+    fn remove_link(&self, with: Pid) {
+        self.state.lock().relations().links.remove(with);
+    }
+
+    fn add_watcher(&self, reference: Ref, watcher: Pid) -> bool {
+        let mut state = self.state.lock();
+        if state.exit_reason().is_some() {
+            return false;
+        }
+        state.relations().monitors.add_watcher(reference, watcher);
+        true
+    }
+
+    fn remove_watcher(&self, reference: Ref) {
+        self.state.lock().relations().monitors.remove_watcher(reference);
+    }
+
+    fn watch_exit(&self, watcher: Arc<dyn ExitWatcher>) -> Result<(), ExitReason> {
+        let mut state = self.state.lock();
+        if let Some(reason) = state.exit_reason() {
+            return Err(reason.clone());
+        }
+        state.relations().watchers.push(watcher);
+        Ok(())
+    }
+
+    fn down(&self, reference: Ref, pid: Pid, reason: &ExitReason) {
+        let mut state = self.state.lock();
+        if state.exit_reason().is_some() || state.relations().monitors.unwatch(reference).is_none() {
+            return;
+        }
+        state.mailbox.push_info(Info::Down(Down { reference, pid, reason: reason.clone() }));
+        wake_receiver(state);
+    }
+
+    fn set_name(&self, name: &Name) -> bool {
+        let mut state = self.state.lock();
+        if state.exit_reason().is_some() || state.relations().name.is_some() {
+            return false;
+        }
+        state.relations().name = Some(name.clone());
+        true
+    }
+
+    fn take_name(&self) -> Option<Name> {
+        self.state.lock().relations().name.take()
+    }
+
+    fn stats(&self) -> ProcessStats {
+        let state = self.state.lock();
+        let relations = state.relations.as_deref();
+        ProcessStats {
+            pid: self.pid,
+            parent: self.parent,
+            kind: self.kind,
+            label: state.label.clone(),
+            name: relations.and_then(|relations| relations.name.clone()),
+            restarts: self.restarts,
+            mailbox_len: state.mailbox.len(),
+            mailbox_len_max: state.mailbox.peak(),
+            handled: self.handled.load(Ordering::Relaxed),
+            links: relations.map_or(0, |relations| relations.links.len()),
+            monitors: relations.map_or(0, |relations| relations.monitors.watching_len()),
+            started_at: self.started_at,
+        }
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+/// Waits for one exit.
+pub(crate) struct ExitWatch {
+    slot: Arc<Mutex<WatchSlot>>,
+}
+
+#[derive(Default)]
+struct WatchSlot {
+    reason: Option<ExitReason>,
+    waker: Option<Waker>,
+    abandoned: bool,
+}
+
+struct Watcher(Arc<Mutex<WatchSlot>>);
+
+impl ExitWatch {
+    pub(crate) fn new() -> Self {
+        Self { slot: Arc::default() }
+    }
+
+    pub(crate) fn watcher(&self) -> Arc<dyn ExitWatcher> {
+        Arc::new(Watcher(self.slot.clone()))
+    }
+}
+
+impl Drop for ExitWatch {
+    fn drop(&mut self) {
+        self.slot.lock().abandoned = true;
+    }
+}
+
+impl Future for ExitWatch {
+    type Output = ExitReason;
+
+    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<ExitReason> {
+        let mut slot = self.slot.lock();
+        match slot.reason.take() {
+            Some(reason) => Poll::Ready(reason),
+            None => {
+                slot.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl ExitWatcher for Watcher {
+    fn exited(&self, reason: &ExitReason) {
+        let waker = {
+            let mut slot = self.0.lock();
+            slot.reason = Some(reason.clone());
+            slot.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn forgiven(&self) {}
+
+    fn is_done(&self) -> bool {
+        self.0.lock().abandoned
+    }
+}

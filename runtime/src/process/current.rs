@@ -1,0 +1,93 @@
+//! What a thread knows of the process that it polls: its pid, its budget, its last panic, and the calls whose reply
+//! slot it dropped.
+
+use std::cell::{Cell, RefCell};
+use std::panic;
+use std::sync::{Arc, Once};
+
+use super::core::ExitWatcher;
+use crate::exit::{ExitReason, PanicReport};
+use crate::pid::Pid;
+use crate::telemetry::log;
+
+/// How many messages a process may take in one poll before it lets others run.
+const BUDGET: u32 = 128;
+
+thread_local! {
+    static PID: Cell<Option<Pid>> = const { Cell::new(None) };
+    static BUDGET_LEFT: Cell<u32> = const { Cell::new(0) };
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+    static FORGIVEN: RefCell<Vec<Arc<dyn ExitWatcher>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// While it lives, this thread polls that process.
+#[derive(Debug)]
+pub(super) struct Entered {
+    before: Option<Pid>,
+}
+
+pub(super) fn enter(pid: Pid) -> Entered {
+    BUDGET_LEFT.set(BUDGET);
+    Entered { before: PID.replace(Some(pid)) }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        PID.set(self.before);
+    }
+}
+
+pub(super) fn pid() -> Option<Pid> {
+    PID.get()
+}
+
+/// Whether this thread polls that process now.
+pub(crate) fn is_in(pid: Pid) -> bool {
+    PID.get() == Some(pid)
+}
+
+/// Takes one from the budget; false if the process has had its share of this poll.
+pub(super) fn spend() -> bool {
+    let left = BUDGET_LEFT.get();
+    BUDGET_LEFT.set(left.saturating_sub(1));
+    left > 0
+}
+
+/// Notes a call whose reply slot was dropped by the process that is being polled. Whether its caller hears "no reply"
+/// or the exit reason is known only when the poll is over.
+pub(crate) fn forgive_later(watcher: Arc<dyn ExitWatcher>) {
+    FORGIVEN.with_borrow_mut(|forgiven| forgiven.push(watcher));
+}
+
+/// The calls noted during this poll.
+pub(super) fn take_forgiven() -> Vec<Arc<dyn ExitWatcher>> {
+    FORGIVEN.with_borrow_mut(std::mem::take)
+}
+
+/// Makes panics in processes quiet (their exit reason says it all, and the log has it) and their location known.
+/// Without any reader of the log the usual message on standard error stays: a crash must never be silent.
+pub(super) fn install_panic_hook() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if PID.get().is_none() {
+                return usual(info);
+            }
+            LOCATION.set(info.location().map(ToString::to_string));
+            if !log::has_reader() {
+                usual(info);
+            }
+        }));
+    });
+}
+
+/// The exit reason for a payload that `catch_unwind` caught on this thread.
+pub(crate) fn panic_reason(payload: &(dyn std::any::Any + Send)) -> ExitReason {
+    let message = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (None, Some(text)) => text.clone(),
+        (None, None) => "a payload that is no text".to_owned(),
+    };
+    ExitReason::Panic(Arc::new(PanicReport { message, location: LOCATION.take() }))
+}

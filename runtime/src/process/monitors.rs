@@ -1,0 +1,43 @@
+//! The monitors of one process, in both directions.
+//!
+//! Pure: two maps. The watcher's side decides whether a `Down` is still wanted.
+
+use std::collections::HashMap;
+
+use crate::pid::{Pid, Ref};
+
+#[derive(Debug, Default)]
+pub(crate) struct Monitors {
+    /// Whom this process watches.
+    watching: HashMap<Ref, Pid>,
+    /// Who watches this process.
+    watched_by: HashMap<Ref, Pid>,
+}
+
+impl Monitors {
+    pub(crate) fn watch(&mut self, reference: Ref, target: Pid) {
+        self.watching.insert(reference, target);
+    }
+
+    /// Ends a watch; the target if it was still on.
+    pub(crate) fn unwatch(&mut self, reference: Ref) -> Option<Pid> {
+        self.watching.remove(&reference)
+    }
+
+    pub(crate) fn add_watcher(&mut self, reference: Ref, watcher: Pid) {
+        self.watched_by.insert(reference, watcher);
+    }
+
+    pub(crate) fn remove_watcher(&mut self, reference: Ref) {
+        self.watched_by.remove(&reference);
+    }
+
+    pub(crate) fn watching_len(&self) -> usize {
+        self.watching.len()
+    }
+
+    /// (whom it watched, who watched it).
+    pub(crate) fn into_parts(self) -> (HashMap<Ref, Pid>, HashMap<Ref, Pid>) {
+        (self.watching, self.watched_by)
+    }
+}

@@ -1,0 +1,189 @@
+//! How a process is started, and with what.
+
+use std::sync::Arc;
+
+use super::addr::Addr;
+use super::context::Context;
+use super::core::Process;
+use super::current;
+use super::mailbox::MAILBOX_LIMIT_DEFAULT;
+use super::names::{self, RegisterError};
+use super::run::Run;
+use super::table::{self, AnyProcess, ProcessKind};
+use crate::exit::IntoExitReason;
+use crate::name::{Label, Name};
+use crate::pid::Pid;
+
+/// What a process is spawned with; Erlang's `spawn_opt`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use heronry::process::{SendError, SpawnOptions};
+///
+/// let stuck = SpawnOptions::new()
+///     .label("stuck")
+///     .mailbox_limit(1)
+///     .spawn(|_ctx: heronry::Context<u8>| std::future::pending::<()>());
+/// assert!(stuck.send(1).is_ok());
+/// assert_eq!(stuck.send(2), Err(SendError::Full(2)));
+/// # heronry::process::kill(stuck.pid());
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SpawnOptions {
+    pub(super) label: Option<Label>,
+    pub(super) mailbox_limit: usize,
+    pub(super) trap_exit: bool,
+    pub(super) parent: Option<Pid>,
+    pub(super) kind: ProcessKind,
+    pub(super) restarts: u32,
+    name: Option<Name>,
+}
+
+impl SpawnOptions {
+    /// The defaults: no label, a mailbox of [`MAILBOX_LIMIT_DEFAULT`] messages, exits not trapped.
+    pub fn new() -> Self {
+        Self {
+            label: None,
+            mailbox_limit: MAILBOX_LIMIT_DEFAULT,
+            trap_exit: false,
+            parent: None,
+            kind: ProcessKind::Worker,
+            restarts: 0,
+            name: None,
+        }
+    }
+
+    /// What the process is called in logs and in the tree.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<Label>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// How many messages its mailbox holds; the next one is refused with [`SendError::Full`](super::SendError::Full).
+    #[must_use]
+    pub fn mailbox_limit(mut self, messages: usize) -> Self {
+        self.mailbox_limit = messages;
+        self
+    }
+
+    /// Whether it traps exits from its first moment.
+    #[must_use]
+    pub fn trap_exit(mut self, on: bool) -> Self {
+        self.trap_exit = on;
+        self
+    }
+
+    /// How often the child that this process is was started again before; shown in the tree.
+    #[must_use]
+    pub fn restarts(mut self, times: u32) -> Self {
+        self.restarts = times;
+        self
+    }
+
+    pub(crate) fn parent(mut self, parent: Pid) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    pub(crate) fn kind(mut self, kind: ProcessKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    pub(crate) fn name(mut self, name: Option<Name>) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Spawns a process that runs `body`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn<M, F, B>(self, body: F) -> Addr<M>
+    where
+        M: Send + 'static,
+        F: FnOnce(Context<M>) -> B,
+        B: Future<Output: IntoExitReason> + Send + 'static,
+    {
+        start(prepare(&self), body)
+    }
+
+    pub(super) fn linked<M, F, B>(self, body: F, with: Arc<dyn AnyProcess>) -> Addr<M>
+    where
+        M: Send + 'static,
+        F: FnOnce(Context<M>) -> B,
+        B: Future<Output: IntoExitReason> + Send + 'static,
+    {
+        let process = prepare(&self);
+        link(&process, &*with);
+        start(process, body)
+    }
+
+    /// Spawns under a name, linked if `link` is given; fails if the name is taken.
+    pub(crate) fn spawn_named<M, F, B>(self, with: Option<Pid>, body: F) -> Result<Addr<M>, RegisterError>
+    where
+        M: Send + 'static,
+        F: FnOnce(Context<M>) -> B,
+        B: Future<Output: IntoExitReason> + Send + 'static,
+    {
+        let process = prepare(&self);
+        if let Some(name) = &self.name
+            && let Err(error) = names::register_process(name, process.clone())
+        {
+            table::remove(process.pid());
+            return Err(error);
+        }
+        if let Some(with) = with.and_then(table::find) {
+            link(&process, &*with);
+        }
+        Ok(start(process, body))
+    }
+}
+
+impl Default for SpawnOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Spawns a process that runs `body`, with the default options and linked to nobody; Erlang's `spawn/1`.
+///
+/// The body is given its [`Context`] and returns anything that [`IntoExitReason`] takes. A panic in it ends this
+/// process alone.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn spawn<M, F, B>(body: F) -> Addr<M>
+where
+    M: Send + 'static,
+    F: FnOnce(Context<M>) -> B,
+    B: Future<Output: IntoExitReason> + Send + 'static,
+{
+    SpawnOptions::new().spawn(body)
+}
+
+/// A process that can be found but does not run yet.
+fn prepare<M: Send + 'static>(options: &SpawnOptions) -> Arc<Process<M>> {
+    let process = Arc::new(Process::new(options));
+    table::insert(process.clone());
+    process
+}
+
+fn link<M: Send + 'static>(process: &Process<M>, with: &dyn AnyProcess) {
+    process.add_link(with.pid());
+    with.add_link(process.pid());
+}
+
+fn start<M, F, B>(process: Arc<Process<M>>, body: F) -> Addr<M>
+where
+    M: Send + 'static,
+    F: FnOnce(Context<M>) -> B,
+    B: Future<Output: IntoExitReason> + Send + 'static,
+{
+    current::install_panic_hook();
+    let body = body(Context::new(process.clone()));
+    tokio::spawn(Run::new(process.clone(), body));
+    Addr::new(process)
+}

@@ -1,0 +1,110 @@
+//! Servers: processes with a state, an `init`, and one callback for each thing that can arrive. OTP's `gen_server`.
+
+mod call;
+mod options;
+mod reply;
+mod run;
+
+pub use call::CallError;
+
+pub use options::{ServerOptions, StartError};
+pub use reply::ReplyTo;
+
+pub(crate) use options::start;
+
+use crate::exit::ExitReason;
+use crate::process::{Addr, Context, Info};
+
+/// What [`Server::init`] returns: the state, or why there is none.
+pub type Init<S> = Result<S, ExitReason>;
+
+/// What a callback says should happen next.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub enum Next {
+    /// Wait for the next message.
+    Continue,
+    /// Call [`Server::terminate`] and end with this reason.
+    Stop(ExitReason),
+}
+
+/// A process with a state that handles one message after the other; OTP's `gen_server`.
+///
+/// `Msg` is an enum with a variant for each cast and each call; a call's variant carries a [`ReplyTo`].
+///
+/// - A panic in `handle` or `handle_info` ends the server: `terminate` runs, as in OTP, with the panic as its reason
+///   and the state as the panic left it, and everybody who waits for a reply learns the reason at once.
+/// - An exit signal ends a server that doesn't trap exits at once, without `terminate`. One that traps them (call
+///   [`Context::trap_exit`] in `init`) gets `terminate` when its parent's exit arrives, and `handle_info` for others.
+///
+/// ```
+/// use std::time::Duration;
+/// use heronry::prelude::*;
+///
+/// struct Counter { count: u64 }
+///
+/// enum Msg { Add(u64), Get(ReplyTo<u64>) }
+///
+/// impl Server for Counter {
+///     type Args = u64;
+///     type Msg = Msg;
+///
+///     async fn init(start: u64, _: &mut Context<Msg>) -> Init<Self> {
+///         Ok(Counter { count: start })
+///     }
+///
+///     async fn handle(&mut self, msg: Msg, _: &mut Context<Msg>) -> Next {
+///         match msg {
+///             Msg::Add(n) => self.count += n,
+///             Msg::Get(reply_to) => reply_to.send(self.count),
+///         }
+///         Next::Continue
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let counter = Counter::start(40).await?;
+/// counter.cast(Msg::Add(2))?;
+/// assert_eq!(counter.call(Msg::Get, Duration::from_secs(5)).await?, 42);
+/// # Ok(()) }
+/// ```
+pub trait Server: Sized + Send + 'static {
+    /// What `init` is given.
+    type Args: Send + 'static;
+    /// What arrives in its mailbox.
+    type Msg: Send + 'static;
+
+    /// Makes the state. Whoever started the server waits for it; an `Err` or a panic is what they get.
+    fn init(args: Self::Args, ctx: &mut Context<Self::Msg>) -> impl Future<Output = Init<Self>> + Send;
+
+    /// Handles one message; OTP's `handle_call` and `handle_cast`.
+    fn handle(&mut self, msg: Self::Msg, ctx: &mut Context<Self::Msg>) -> impl Future<Output = Next> + Send;
+
+    /// Handles a trapped exit or the end of a monitored process; does nothing unless implemented.
+    fn handle_info(&mut self, info: Info, ctx: &mut Context<Self::Msg>) -> impl Future<Output = Next> + Send {
+        let _ = (info, ctx);
+        async { Next::Continue }
+    }
+
+    /// Called before the server ends by its own doing: a [`Next::Stop`], a panic in a callback, or (when it traps
+    /// exits) the exit of its parent.
+    fn terminate(
+        &mut self,
+        reason: &ExitReason,
+        ctx: &mut Context<Self::Msg>,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (reason, ctx);
+        async {}
+    }
+
+    /// Starts the server, linked to nobody, and waits for its `init`.
+    ///
+    /// # Errors
+    /// [`StartError`] if `init` fails.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    fn start(args: Self::Args) -> impl Future<Output = Result<Addr<Self::Msg>, StartError>> + Send {
+        ServerOptions::new().start::<Self>(args)
+    }
+}

@@ -1,0 +1,77 @@
+//! Call and cast.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::reply::{ReplyTo, slot};
+use crate::exit::ExitReason;
+use crate::process::{self, Addr, SendError};
+
+/// A call that gave no reply.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The callee has ended, for this reason. Whether it handled the call before is not known.
+    Exited(ExitReason),
+    /// No reply in this time. The callee may still handle the call; its reply is then dropped.
+    Timeout(Duration),
+    /// The callee dropped the reply slot without using it: a mistake in its code.
+    NoReply,
+    /// The callee's mailbox was full; it has not seen the call.
+    Full,
+    /// A process called itself and would wait for ever; it has not seen the call.
+    CallingSelf,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(reason) => write!(f, "the process called has ended: {reason}"),
+            Self::Timeout(time) => write!(f, "no reply in {time:?}"),
+            Self::NoReply => f.write_str("the process called dropped the call without a reply"),
+            Self::Full => f.write_str("the mailbox of the process called is full"),
+            Self::CallingSelf => f.write_str("a process cannot call itself"),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl<M: Send + 'static> Addr<M> {
+    /// Sends a message that asks for no reply; OTP's `cast`. The same as [`send`](Self::send).
+    ///
+    /// # Errors
+    /// [`SendError`], with the message, if the process has ended or its mailbox is full. (OTP's cast tells nothing.)
+    pub fn cast(&self, message: M) -> Result<(), SendError<M>> {
+        self.send(message)
+    }
+
+    /// Sends a message with a reply slot and waits for the reply; OTP's `call`.
+    ///
+    /// `make` puts the slot into a message: usually the enum's variant itself, as in `addr.call(Msg::Get, timeout)`.
+    /// If the callee ends meanwhile, the call fails at once with its exit reason.
+    ///
+    /// # Errors
+    /// [`CallError`] says why there is no reply.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the reply; the callee still handles the message.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(ReplyTo<T>) -> M,
+        timeout: Duration,
+    ) -> Result<T, CallError> {
+        if process::is_in(self.pid()) {
+            return Err(CallError::CallingSelf);
+        }
+        let (reply_to, pending) = slot(self.pid());
+        match self.process().push(make(reply_to), Some(pending.watcher())) {
+            Ok(()) => {}
+            Err(SendError::Full(_)) => return Err(CallError::Full),
+            Err(SendError::NoProc(_)) => {
+                return Err(CallError::Exited(self.exit_reason().unwrap_or(ExitReason::NoProc)));
+            }
+        }
+        tokio::time::timeout(timeout, pending).await.unwrap_or(Err(CallError::Timeout(timeout)))
+    }
+}

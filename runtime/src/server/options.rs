@@ -1,0 +1,143 @@
+//! How a server is started.
+
+use std::fmt;
+
+use super::reply::{ReplyTo, slot};
+use super::{CallError, Server, run};
+use crate::exit::ExitReason;
+use crate::name::{Label, Name, NameError};
+use crate::pid::Pid;
+use crate::process::{self, Addr, Context, RegisterError, SpawnOptions};
+
+/// A process that could not be started. Nothing of it is left.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its `init` failed or panicked, or it ended before it was ready, for this reason.
+    Init(ExitReason),
+    /// Its name could not be had.
+    Name(RegisterError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Init(reason) => write!(f, "it did not start: {reason}"),
+            Self::Name(error) => write!(f, "it did not start: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<StartError> for ExitReason {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Init(reason) => reason,
+            StartError::Name(error) => Self::error(error),
+        }
+    }
+}
+
+/// With what a server is started: name, label, mailbox limit, link.
+///
+/// ```
+/// # use heronry::prelude::*;
+/// # struct Idle;
+/// # impl Server for Idle {
+/// #     type Args = ();
+/// #     type Msg = ();
+/// #     async fn init((): (), _: &mut Context<()>) -> Init<Self> { Ok(Idle) }
+/// #     async fn handle(&mut self, (): (), _: &mut Context<()>) -> Next { Next::Continue }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use heronry::server::ServerOptions;
+///
+/// let idle = ServerOptions::new().name("idle")?.mailbox_limit(100).start::<Idle>(()).await?;
+/// assert_eq!(heronry::process::whereis_pid("idle"), Some(idle.pid()));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    spawn: SpawnOptions,
+    link: Option<Pid>,
+}
+
+impl ServerOptions {
+    /// The defaults of [`SpawnOptions`], linked to nobody.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers the server under a name before its `init` runs.
+    ///
+    /// # Errors
+    /// [`NameError`] if the text can't be a name.
+    pub fn name(self, name: &str) -> Result<Self, NameError> {
+        let name = Name::parse(name)?;
+        Ok(Self { spawn: self.spawn.label(name.clone()).name(Some(name)), ..self })
+    }
+
+    /// What the server is called in logs and in the tree.
+    #[must_use]
+    pub fn label(self, label: impl Into<Label>) -> Self {
+        Self { spawn: self.spawn.label(label), ..self }
+    }
+
+    /// How many messages its mailbox holds.
+    #[must_use]
+    pub fn mailbox_limit(self, messages: usize) -> Self {
+        Self { spawn: self.spawn.mailbox_limit(messages), ..self }
+    }
+
+    /// Links the server with the process of `ctx` from its first moment: OTP's `start_link`.
+    #[must_use]
+    pub fn link<M: Send + 'static>(self, ctx: &Context<M>) -> Self {
+        Self { spawn: self.spawn.parent(ctx.pid()), link: Some(ctx.pid()) }
+    }
+
+    pub(crate) fn child(spawn: SpawnOptions, supervisor: Pid) -> Self {
+        Self { spawn, link: Some(supervisor) }
+    }
+
+    /// Starts a server and waits for its `init`.
+    ///
+    /// # Errors
+    /// [`StartError`] if the name is taken or `init` fails.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn start<S: Server>(self, args: S::Args) -> Result<Addr<S::Msg>, StartError> {
+        start(self.spawn, self.link, |ctx, ready| run::run::<S>(args, ctx, ready)).await
+    }
+}
+
+/// Spawns a body that says when it is ready, and waits for that or for its end.
+///
+/// A process that fails to start does not say so: it ends, and its end is what we hear. Its name is free by then.
+pub(crate) async fn start<M, B>(
+    options: SpawnOptions,
+    link: Option<Pid>,
+    body: impl FnOnce(Context<M>, ReplyTo<()>) -> B,
+) -> Result<Addr<M>, StartError>
+where
+    M: Send + 'static,
+    B: Future<Output = ExitReason> + Send + 'static,
+{
+    let mut waiting = None;
+    let started = options.spawn_named(link, |ctx: Context<M>| {
+        let (ready, pending) = slot(ctx.pid());
+        waiting = Some(pending);
+        body(ctx, ready)
+    });
+    let addr = started.map_err(StartError::Name)?;
+    let pending = waiting.expect("invariant: a process that was spawned has a body");
+    if let Err(reason) = process::watch_exit(&addr, pending.watcher()) {
+        pending.watcher().exited(&reason);
+    }
+    match pending.await {
+        Ok(()) => Ok(addr),
+        Err(CallError::Exited(reason)) => Err(StartError::Init(reason)),
+        Err(_) => Err(StartError::Init(addr.wait().await)),
+    }
+}

@@ -1,0 +1,134 @@
+//! The reply slot of a call: written once by whoever holds [`ReplyTo`], read once by the caller.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use super::call::CallError;
+use crate::exit::ExitReason;
+use crate::pid::Pid;
+use crate::process::{self, ExitWatcher};
+use crate::sync::Mutex;
+
+/// Where the reply to a call goes; OTP's `From`.
+///
+/// It can be sent on and used later, from any process or task. Dropping it unused tells the caller so at once
+/// ([`CallError::NoReply`]); if the callee ends first, the caller gets its exit reason, wherever the `ReplyTo` is.
+#[must_use = "the caller waits for a reply"]
+pub struct ReplyTo<T: Send + 'static> {
+    slot: Option<Arc<Slot<T>>>,
+    callee: Pid,
+}
+
+/// The caller's end.
+pub(super) struct Pending<T: Send + 'static> {
+    slot: Arc<Slot<T>>,
+}
+
+struct Slot<T> {
+    state: Mutex<State<T>>,
+}
+
+enum State<T> {
+    Waiting(Option<Waker>),
+    Replied(T),
+    Failed(CallError),
+    /// The outcome was taken, or nobody waits any more.
+    Done,
+}
+
+pub(super) fn slot<T: Send + 'static>(callee: Pid) -> (ReplyTo<T>, Pending<T>) {
+    let slot = Arc::new(Slot { state: Mutex::new(State::Waiting(None)) });
+    (ReplyTo { slot: Some(slot.clone()), callee }, Pending { slot })
+}
+
+impl<T: Send + 'static> ReplyTo<T> {
+    /// Replies. If the caller no longer waits (its time was up), the reply is dropped.
+    pub fn send(mut self, reply: T) {
+        if let Some(slot) = self.slot.take() {
+            slot.settle(State::Replied(reply));
+        }
+    }
+
+    /// Whether the caller still waits; a reply that is costly to make need not be made otherwise.
+    pub fn is_waiting(&self) -> bool {
+        self.slot.as_ref().is_some_and(|slot| matches!(*slot.state.lock(), State::Waiting(_)))
+    }
+}
+
+impl<T: Send + 'static> Drop for ReplyTo<T> {
+    fn drop(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
+        if process::is_in(self.callee) {
+            process::forgive_later(slot);
+        } else {
+            slot.forgiven();
+        }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for ReplyTo<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyTo").field("callee", &self.callee).finish_non_exhaustive()
+    }
+}
+
+impl<T> Slot<T> {
+    /// The first outcome counts.
+    fn settle(&self, outcome: State<T>) {
+        let mut state = self.state.lock();
+        let State::Waiting(waker) = &mut *state else { return };
+        let waker = waker.take();
+        *state = outcome;
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T: Send> ExitWatcher for Slot<T> {
+    fn exited(&self, reason: &ExitReason) {
+        self.settle(State::Failed(CallError::Exited(reason.clone())));
+    }
+
+    fn forgiven(&self) {
+        self.settle(State::Failed(CallError::NoReply));
+    }
+
+    fn is_done(&self) -> bool {
+        !matches!(*self.state.lock(), State::Waiting(_))
+    }
+}
+
+impl<T: Send + 'static> Pending<T> {
+    /// What tells the caller of the callee's exit.
+    pub(super) fn watcher(&self) -> Arc<dyn ExitWatcher> {
+        self.slot.clone()
+    }
+}
+
+impl<T: Send + 'static> Future for Pending<T> {
+    type Output = Result<T, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let mut state = self.slot.state.lock();
+        match std::mem::replace(&mut *state, State::Done) {
+            State::Replied(reply) => Poll::Ready(Ok(reply)),
+            State::Failed(error) => Poll::Ready(Err(error)),
+            State::Waiting(_) => {
+                *state = State::Waiting(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+            State::Done => unreachable!("invariant: a call is not polled after its end"),
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Pending<T> {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut *self.slot.state.lock(), State::Done);
+        drop(outcome); // a reply nobody takes: its destructor is the user's, so not under the lock
+    }
+}

@@ -1,0 +1,140 @@
+//! Supervisors: processes that start, watch, restart and stop others. OTP's `supervisor` and `DynamicSupervisor`.
+//!
+//! A supervisor starts its children in order, each after the one before it is ready, and stops them in reverse. When a
+//! child ends it restarts it, or not ([`Restart`]), and others with it ([`Strategy`]). More restarts than its
+//! intensity allows in its period mean that restarting does not help here: it stops its children and ends with
+//! `Shutdown`, and the decision is its own supervisor's.
+
+mod child;
+mod dynamic;
+mod intensity;
+mod reference;
+mod report;
+mod run;
+mod spec;
+mod strategy;
+
+pub use dynamic::{CHILDREN_MAX_DEFAULT, DynamicSupervisor};
+pub use intensity::{INTENSITY_DEFAULT, PERIOD_DEFAULT};
+pub use reference::{ChildCounts, ChildError, ChildInfo, DynamicRef, SupervisorRef};
+pub use report::{ChildRestarted, ChildStartFailed, IntensityReached};
+pub use spec::{ChildKind, ChildSpec, Restart, SHUTDOWN_DEFAULT, Shutdown, Spawner, Started};
+pub use strategy::Strategy;
+
+use std::time::Duration;
+
+use crate::name::Label;
+use crate::process::{ProcessKind, SpawnOptions};
+use crate::server::{self, StartError};
+
+/// A supervisor that is being described; [`start`](Self::start) makes it run.
+///
+/// ```
+/// # use heronry::prelude::*;
+/// # use std::time::Duration;
+/// # struct Idle;
+/// # impl Server for Idle {
+/// #     type Args = ();
+/// #     type Msg = ();
+/// #     async fn init((): (), _: &mut Context<()>) -> Init<Self> { Ok(Idle) }
+/// #     async fn handle(&mut self, (): (), _: &mut Context<()>) -> Next { Next::Continue }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let tree = Supervisor::one_for_one()
+///     .label("shop")
+///     .intensity(3, Duration::from_secs(5))
+///     .child(ChildSpec::server::<Idle>("idle", ()))
+///     .child(ChildSpec::process("clock", |mut ctx: Context<()>| async move { ctx.receive().await; }))
+///     .start()
+///     .await?;
+/// assert_eq!(tree.count_children().await?.active, 2);
+/// tree.stop().await;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Supervisor {
+    strategy: Strategy,
+    label: Label,
+    intensity: u32,
+    period: Duration,
+    children: Vec<ChildSpec>,
+}
+
+impl Supervisor {
+    /// A supervisor with this strategy, an intensity of 3 restarts in 5 s, and no children yet.
+    pub fn new(strategy: Strategy) -> Self {
+        Self {
+            strategy,
+            label: Label::from("supervisor"),
+            intensity: INTENSITY_DEFAULT,
+            period: PERIOD_DEFAULT,
+            children: Vec::new(),
+        }
+    }
+
+    /// When a child ends, it alone is restarted.
+    pub fn one_for_one() -> Self {
+        Self::new(Strategy::OneForOne)
+    }
+
+    /// When a child ends, all are stopped and started again.
+    pub fn one_for_all() -> Self {
+        Self::new(Strategy::OneForAll)
+    }
+
+    /// When a child ends, it and those started after it are stopped and started again.
+    pub fn rest_for_one() -> Self {
+        Self::new(Strategy::RestForOne)
+    }
+
+    /// A supervisor whose children come and go while it runs.
+    pub fn dynamic() -> DynamicSupervisor {
+        DynamicSupervisor::new()
+    }
+
+    /// What the supervisor is called in logs and in the tree.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<Label>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// How many restarts in which period are still normal; one more and the supervisor gives up.
+    #[must_use]
+    pub fn intensity(mut self, restarts: u32, period: Duration) -> Self {
+        self.intensity = restarts;
+        self.period = period;
+        self
+    }
+
+    /// Adds a child; children start in the order in which they were added.
+    #[must_use]
+    pub fn child(mut self, spec: ChildSpec) -> Self {
+        self.children.push(spec);
+        self
+    }
+
+    /// Starts the supervisor and its children, linked to nobody: the root of a tree.
+    ///
+    /// # Errors
+    /// [`StartError`] if a child does not start; those started before it are stopped again.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn start(self) -> Result<SupervisorRef, StartError> {
+        let options =
+            SpawnOptions::new().label(self.label.clone()).kind(ProcessKind::Supervisor).trap_exit(true);
+        let addr = server::start(options, None, |ctx, ready| run::run(self, ctx, ready)).await?;
+        Ok(SupervisorRef::new(addr))
+    }
+
+    /// Starts the supervisor and its children as a child, within the start function of a [`ChildSpec`].
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_child(self, spawner: Spawner) -> Result<SupervisorRef, StartError> {
+        let spawner = spawner.options(|options| options.trap_exit(true));
+        let addr = spawner.spawn_ready(|ctx, ready| run::run(self, ctx, ready)).await?;
+        Ok(SupervisorRef::new(addr))
+    }
+}

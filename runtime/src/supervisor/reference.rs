@@ -1,0 +1,261 @@
+//! What one asks of a running supervisor.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::child::Child;
+use super::spec::{ChildKind, ChildSpec, Restart};
+use crate::exit::ExitReason;
+use crate::name::Label;
+use crate::pid::Pid;
+use crate::process::Addr;
+use crate::server::{CallError, ReplyTo, StartError};
+
+/// A supervisor may be busy starting or stopping a child for as long as that takes: one waits, as in OTP.
+const FOREVER: Duration = Duration::MAX;
+
+/// One child of a supervisor.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChildInfo {
+    /// What it is called among its siblings.
+    pub id: Label,
+    /// Its process; `None` while it does not run.
+    pub pid: Option<Pid>,
+    /// Whether it is a supervisor.
+    pub kind: ChildKind,
+    /// Whether it is started again when it ends.
+    pub restart: Restart,
+    /// How often it was started again.
+    pub restarts: u32,
+}
+
+/// How many children a supervisor has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChildCounts {
+    /// Child specs.
+    pub specs: usize,
+    /// Children whose process runs.
+    pub active: usize,
+    /// Children that are supervisors.
+    pub supervisors: usize,
+    /// Children that are not.
+    pub workers: usize,
+}
+
+impl ChildCounts {
+    pub(super) fn of<'a>(children: impl IntoIterator<Item = &'a Child>) -> Self {
+        let mut counts = Self::default();
+        for child in children {
+            counts.specs += 1;
+            counts.active += usize::from(child.pid.is_some());
+            match child.spec.kind {
+                ChildKind::Worker => counts.workers += 1,
+                ChildKind::Supervisor => counts.supervisors += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// A request that a supervisor did not carry out.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ChildError {
+    /// A child of this id runs; nothing was done.
+    AlreadyStarted(Pid),
+    /// A spec of this id is there and its child does not run; restart it or delete it first.
+    AlreadyPresent,
+    /// The supervisor has no such child.
+    NotFound,
+    /// The child of this id did not start.
+    Start(Label, StartError),
+    /// The supervisor has as many children as it may; nothing was started.
+    MaxChildren(usize),
+    /// The supervisor has ended, or could not be asked.
+    Supervisor(CallError),
+}
+
+impl fmt::Display for ChildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyStarted(pid) => write!(f, "the child runs already, as {pid}"),
+            Self::AlreadyPresent => f.write_str("a child of this id is there already but does not run"),
+            Self::NotFound => f.write_str("the supervisor has no such child"),
+            Self::Start(id, error) => write!(f, "child {id}: {error}"),
+            Self::MaxChildren(max) => write!(f, "the supervisor has {max} children and takes no more"),
+            Self::Supervisor(error) => write!(f, "the supervisor cannot be asked: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ChildError {}
+
+impl From<CallError> for ChildError {
+    fn from(error: CallError) -> Self {
+        Self::Supervisor(error)
+    }
+}
+
+/// What a supervisor with a strategy is asked.
+#[derive(Debug)]
+pub(super) enum Request {
+    Which(ReplyTo<Vec<ChildInfo>>),
+    Count(ReplyTo<ChildCounts>),
+    StartChild(ChildSpec, ReplyTo<Result<Pid, ChildError>>),
+    TerminateChild(Label, ReplyTo<Result<(), ChildError>>),
+    RestartChild(Label, ReplyTo<Result<Pid, ChildError>>),
+    DeleteChild(Label, ReplyTo<Result<(), ChildError>>),
+    /// From itself: a restart failed.
+    TryAgain(Label, ExitReason),
+    Stop(ReplyTo<()>),
+}
+
+/// What a dynamic supervisor is asked.
+#[derive(Debug)]
+pub(super) enum DynamicRequest {
+    Which(ReplyTo<Vec<ChildInfo>>),
+    Count(ReplyTo<ChildCounts>),
+    StartChild(ChildSpec, ReplyTo<Result<Pid, ChildError>>),
+    TerminateChild(Pid, ReplyTo<Result<(), ChildError>>),
+    /// From itself: a restart failed.
+    TryAgain(Box<Child>, ExitReason),
+    Stop(ReplyTo<()>),
+}
+
+/// A running [`Supervisor`](super::Supervisor).
+#[derive(Clone, Debug)]
+pub struct SupervisorRef {
+    addr: Addr<Request>,
+}
+
+impl SupervisorRef {
+    pub(super) fn new(addr: Addr<Request>) -> Self {
+        Self { addr }
+    }
+
+    /// The supervisor's process.
+    pub fn pid(&self) -> Pid {
+        self.addr.pid()
+    }
+
+    /// Its children, in start order.
+    ///
+    /// # Errors
+    /// [`CallError`] if the supervisor has ended.
+    pub async fn which_children(&self) -> Result<Vec<ChildInfo>, CallError> {
+        self.addr.call(Request::Which, FOREVER).await
+    }
+
+    /// How many children it has.
+    ///
+    /// # Errors
+    /// [`CallError`] if the supervisor has ended.
+    pub async fn count_children(&self) -> Result<ChildCounts, CallError> {
+        self.addr.call(Request::Count, FOREVER).await
+    }
+
+    /// Starts one more child, after all others in order.
+    ///
+    /// # Errors
+    /// [`ChildError`] if its id is taken or it does not start.
+    pub async fn start_child(&self, spec: ChildSpec) -> Result<Pid, ChildError> {
+        self.addr.call(|reply_to| Request::StartChild(spec, reply_to), FOREVER).await?
+    }
+
+    /// Stops a child and keeps its spec (a temporary child's is forgotten).
+    ///
+    /// # Errors
+    /// [`ChildError::NotFound`] if there is no such child.
+    pub async fn terminate_child(&self, id: impl Into<Label>) -> Result<(), ChildError> {
+        let id = id.into();
+        self.addr.call(|reply_to| Request::TerminateChild(id, reply_to), FOREVER).await?
+    }
+
+    /// Starts a child that does not run again.
+    ///
+    /// # Errors
+    /// [`ChildError`] if there is no such child, it runs, or it does not start.
+    pub async fn restart_child(&self, id: impl Into<Label>) -> Result<Pid, ChildError> {
+        let id = id.into();
+        self.addr.call(|reply_to| Request::RestartChild(id, reply_to), FOREVER).await?
+    }
+
+    /// Forgets the spec of a child that does not run.
+    ///
+    /// # Errors
+    /// [`ChildError`] if there is no such child or it runs.
+    pub async fn delete_child(&self, id: impl Into<Label>) -> Result<(), ChildError> {
+        let id = id.into();
+        self.addr.call(|reply_to| Request::DeleteChild(id, reply_to), FOREVER).await?
+    }
+
+    /// Stops the children in reverse order and ends the supervisor with `Shutdown`; returns when it has ended.
+    pub async fn stop(&self) {
+        // If it cannot be asked it has ended, and if it ends while it is asked that is what we want.
+        drop(self.addr.call(Request::Stop, FOREVER).await);
+        self.addr.wait().await;
+    }
+
+    /// Waits until the supervisor has ended and gives its exit reason.
+    pub async fn wait(&self) -> ExitReason {
+        self.addr.wait().await
+    }
+}
+
+/// A running [`DynamicSupervisor`](super::DynamicSupervisor).
+#[derive(Clone, Debug)]
+pub struct DynamicRef {
+    addr: Addr<DynamicRequest>,
+}
+
+impl DynamicRef {
+    pub(super) fn new(addr: Addr<DynamicRequest>) -> Self {
+        Self { addr }
+    }
+
+    /// The supervisor's process.
+    pub fn pid(&self) -> Pid {
+        self.addr.pid()
+    }
+
+    /// Its children, in no order.
+    ///
+    /// # Errors
+    /// [`CallError`] if the supervisor has ended.
+    pub async fn which_children(&self) -> Result<Vec<ChildInfo>, CallError> {
+        self.addr.call(DynamicRequest::Which, FOREVER).await
+    }
+
+    /// How many children it has.
+    ///
+    /// # Errors
+    /// [`CallError`] if the supervisor has ended.
+    pub async fn count_children(&self) -> Result<ChildCounts, CallError> {
+        self.addr.call(DynamicRequest::Count, FOREVER).await
+    }
+
+    /// Starts a child and waits until it is ready. Ids need not be unique.
+    ///
+    /// # Errors
+    /// [`ChildError`] if the supervisor is full, has ended, or the child does not start.
+    pub async fn start_child(&self, spec: ChildSpec) -> Result<Pid, ChildError> {
+        self.addr.call(|reply_to| DynamicRequest::StartChild(spec, reply_to), FOREVER).await?
+    }
+
+    /// Stops a child and forgets it.
+    ///
+    /// # Errors
+    /// [`ChildError::NotFound`] if there is no such child.
+    pub async fn terminate_child(&self, pid: Pid) -> Result<(), ChildError> {
+        self.addr.call(|reply_to| DynamicRequest::TerminateChild(pid, reply_to), FOREVER).await?
+    }
+
+    /// Stops all children at once and ends the supervisor with `Shutdown`; returns when it has ended.
+    pub async fn stop(&self) {
+        // As for SupervisorRef::stop.
+        drop(self.addr.call(DynamicRequest::Stop, FOREVER).await);
+        self.addr.wait().await;
+    }
+}

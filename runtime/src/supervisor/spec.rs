@@ -1,0 +1,279 @@
+//! Child specs: what a supervisor needs to know to start, judge and stop a child.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{DynamicSupervisor, Supervisor};
+use crate::exit::{ExitReason, IntoExitReason};
+use crate::name::{Label, Name};
+use crate::pid::Pid;
+use crate::process::{Addr, Context, ProcessKind, RegisterError, SpawnOptions};
+use crate::server::{self, ReplyTo, Server, ServerOptions, StartError};
+use crate::sync::Mutex;
+
+/// How long a child may take to stop, unless its spec says otherwise; as OTP's.
+pub const SHUTDOWN_DEFAULT: Duration = Duration::from_secs(5);
+
+/// Whether a child that ended is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Always.
+    Permanent,
+    /// If it ended for a reason that is not orderly.
+    Transient,
+    /// Never.
+    Temporary,
+}
+
+/// How a child is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Killed at once.
+    BrutalKill,
+    /// Sent an exit signal `Shutdown`, and killed if it has not ended after this time.
+    After(Duration),
+    /// Sent an exit signal `Shutdown` and waited for. For supervisors, which need the time that their children need.
+    Infinity,
+}
+
+/// Whether a child is itself a supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildKind {
+    /// It is not.
+    Worker,
+    /// It is.
+    Supervisor,
+}
+
+/// The outcome of a start, when it comes.
+pub type Started = Pin<Box<dyn Future<Output = Result<Pid, StartError>> + Send>>;
+
+#[derive(Clone)]
+pub(super) enum Start {
+    Again(Arc<dyn Fn(Spawner) -> Started + Send + Sync>),
+    Once(Arc<Mutex<Option<OnceStart>>>),
+}
+
+type OnceStart = Box<dyn FnOnce(Spawner) -> Started + Send>;
+
+/// How to start, judge and stop one child; OTP's child spec.
+///
+/// A spec is `Permanent` with a shutdown of 5 s unless it says otherwise; a supervisor's is `Permanent` with
+/// `Infinity`.
+#[derive(Clone)]
+pub struct ChildSpec {
+    pub(super) id: Label,
+    name: Option<Arc<str>>,
+    pub(super) restart: Restart,
+    pub(super) shutdown: Shutdown,
+    pub(super) kind: ChildKind,
+    pub(super) start: Start,
+}
+
+/// Given to a spec's start function: spawns the child as it must be spawned, linked to its supervisor and labelled.
+#[derive(Debug)]
+pub struct Spawner {
+    options: SpawnOptions,
+    supervisor: Pid,
+}
+
+impl Spawner {
+    fn new(spec: &ChildSpec, supervisor: Pid, restarts: u32) -> Result<Self, StartError> {
+        let name = spec.name.clone().map(Name::parse).transpose();
+        let name = name.map_err(|error| StartError::Name(RegisterError::Name(error)))?;
+        let kind = match spec.kind {
+            ChildKind::Worker => ProcessKind::Worker,
+            ChildKind::Supervisor => ProcessKind::Supervisor,
+        };
+        let options = SpawnOptions::new()
+            .label(spec.id.clone())
+            .name(name)
+            .parent(supervisor)
+            .kind(kind)
+            .restarts(restarts);
+        Ok(Self { options, supervisor })
+    }
+
+    /// Sets more of the child's spawn options.
+    #[must_use]
+    pub fn options(self, change: impl FnOnce(SpawnOptions) -> SpawnOptions) -> Self {
+        Self { options: change(self.options), ..self }
+    }
+
+    /// Spawns a process that is ready at once.
+    ///
+    /// # Errors
+    /// [`StartError::Name`] if the child's name is taken.
+    pub fn spawn<M, F, B>(self, body: F) -> Result<Addr<M>, StartError>
+    where
+        M: Send + 'static,
+        F: FnOnce(Context<M>) -> B,
+        B: Future<Output: IntoExitReason> + Send + 'static,
+    {
+        self.options.spawn_named(Some(self.supervisor), body).map_err(StartError::Name)
+    }
+
+    /// Spawns a process that says when it is ready, and waits for that. If it ends first, the start has failed.
+    ///
+    /// # Errors
+    /// [`StartError`] if the name is taken or the process ended before it was ready.
+    pub async fn spawn_ready<M, B>(
+        self,
+        body: impl FnOnce(Context<M>, ReplyTo<()>) -> B,
+    ) -> Result<Addr<M>, StartError>
+    where
+        M: Send + 'static,
+        B: Future<Output = ExitReason> + Send + 'static,
+    {
+        server::start(self.options, Some(self.supervisor), body).await
+    }
+
+    /// Starts a server and waits for its `init`.
+    ///
+    /// # Errors
+    /// [`StartError`] if the name is taken or `init` fails.
+    pub async fn server<S: Server>(self, args: S::Args) -> Result<Addr<S::Msg>, StartError> {
+        ServerOptions::child(self.options, self.supervisor).start::<S>(args).await
+    }
+}
+
+impl ChildSpec {
+    /// A child started by `start`, which spawns it with the [`Spawner`] and gives its pid. Called again at each
+    /// restart.
+    pub fn new<F, R>(id: impl Into<Label>, start: F) -> Self
+    where
+        F: Fn(Spawner) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Pid, StartError>> + Send + 'static,
+    {
+        Self::with(id.into(), Start::Again(Arc::new(move |spawner| Box::pin(start(spawner)))))
+    }
+
+    /// A child that can be started only once, and so is `Temporary`.
+    pub fn once<F, R>(id: impl Into<Label>, start: F) -> Self
+    where
+        F: FnOnce(Spawner) -> R + Send + 'static,
+        R: Future<Output = Result<Pid, StartError>> + Send + 'static,
+    {
+        let start: OnceStart = Box::new(move |spawner| Box::pin(start(spawner)));
+        let start = Start::Once(Arc::new(Mutex::new(Some(start))));
+        Self { restart: Restart::Temporary, ..Self::with(id.into(), start) }
+    }
+
+    /// A server; `args` are cloned for each start.
+    pub fn server<S: Server<Args: Clone + Sync>>(id: impl Into<Label>, args: S::Args) -> Self {
+        Self::new(id, move |spawner| {
+            let args = args.clone();
+            async move { Ok(spawner.server::<S>(args).await?.pid()) }
+        })
+    }
+
+    /// A process that runs `body`, ready at once.
+    pub fn process<M, F, B>(id: impl Into<Label>, body: F) -> Self
+    where
+        M: Send + 'static,
+        F: Fn(Context<M>) -> B + Send + Sync + 'static,
+        B: Future<Output: IntoExitReason> + Send + 'static,
+    {
+        Self::new(id, move |spawner| std::future::ready(spawner.spawn(&body).map(|addr| addr.pid())))
+    }
+
+    /// A supervisor; `describe` is called for each start.
+    pub fn supervisor<F>(id: impl Into<Label>, describe: F) -> Self
+    where
+        F: Fn() -> Supervisor + Send + Sync + 'static,
+    {
+        let start = move |spawner| {
+            let started = describe().start_child(spawner);
+            async move { Ok(started.await?.pid()) }
+        };
+        Self::new(id, start).kind(ChildKind::Supervisor)
+    }
+
+    /// A dynamic supervisor; `describe` is called for each start.
+    pub fn dynamic<F>(id: impl Into<Label>, describe: F) -> Self
+    where
+        F: Fn() -> DynamicSupervisor + Send + Sync + 'static,
+    {
+        let start = move |spawner| {
+            let started = describe().start_child(spawner);
+            async move { Ok(started.await?.pid()) }
+        };
+        Self::new(id, start).kind(ChildKind::Supervisor)
+    }
+
+    /// Starts one incarnation of the child.
+    pub(super) async fn start(&self, supervisor: Pid, restarts: u32) -> Result<Pid, StartError> {
+        let spawner = Spawner::new(self, supervisor, restarts)?;
+        match &self.start {
+            Start::Again(start) => start(spawner).await,
+            Start::Once(start) => {
+                let start = start.lock().take().expect("invariant: a child that starts once is temporary");
+                start(spawner).await
+            }
+        }
+    }
+
+    fn with(id: Label, start: Start) -> Self {
+        Self {
+            id,
+            name: None,
+            restart: Restart::Permanent,
+            shutdown: Shutdown::After(SHUTDOWN_DEFAULT),
+            kind: ChildKind::Worker,
+            start,
+        }
+    }
+
+    /// Registers the child under a name, each time that it starts. With a text that can't be a [`Name`] it does not
+    /// start.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Whether the child is itself a supervisor; then its shutdown becomes [`Shutdown::Infinity`].
+    #[must_use]
+    pub fn kind(mut self, kind: ChildKind) -> Self {
+        self.kind = kind;
+        if kind == ChildKind::Supervisor {
+            self.shutdown = Shutdown::Infinity;
+        }
+        self
+    }
+
+    /// Whether the child is started again; a child made by [`once`](Self::once) never is.
+    #[must_use]
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.restart = match self.start {
+            Start::Again(_) => restart,
+            Start::Once(_) => Restart::Temporary,
+        };
+        self
+    }
+
+    /// How the child is stopped.
+    #[must_use]
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = shutdown;
+        self
+    }
+
+    /// What the child is called among its siblings.
+    pub fn id(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl fmt::Debug for ChildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildSpec")
+            .field("id", &self.id)
+            .field("restart", &self.restart)
+            .field("shutdown", &self.shutdown)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! Which children a dead one takes with it, and whether it is started again.
+//!
+//! Pure: positions and reasons in, a plan out.
+
+use std::ops::Range;
+
+use super::spec::Restart;
+use crate::exit::ExitReason;
+
+/// Whom a supervisor restarts when a child ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// The child alone.
+    OneForOne,
+    /// All children.
+    OneForAll,
+    /// The child and those started after it.
+    RestForOne,
+}
+
+/// What to do about a child that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Start it again, and count that.
+    Restart,
+    /// Leave it, and keep its spec: it may be restarted by hand.
+    Keep,
+    /// Leave it and forget its spec: it was temporary.
+    Forget,
+}
+
+/// OTP's rule for one child: a clause for each restart type and reason.
+pub(super) fn on_exit(restart: Restart, reason: &ExitReason) -> Verdict {
+    match (restart, reason.is_orderly()) {
+        (Restart::Permanent, _) | (Restart::Transient, false) => Verdict::Restart,
+        (Restart::Transient, true) => Verdict::Keep,
+        (Restart::Temporary, _) => Verdict::Forget,
+    }
+}
+
+/// The positions that are stopped (in reverse) and started again (in order) when the child at `dead` is restarted.
+pub(super) fn affected(strategy: Strategy, dead: usize, children: usize) -> Range<usize> {
+    match strategy {
+        Strategy::OneForOne => dead..dead + 1,
+        Strategy::OneForAll => 0..children,
+        Strategy::RestForOne => dead..children,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_restart_type_against_every_reason() {
+        let orderly = [ExitReason::Normal, ExitReason::Shutdown, ExitReason::shutdown_with("left")];
+        let abnormal = [
+            ExitReason::Killed,
+            ExitReason::NoProc,
+            ExitReason::NoConnection,
+            ExitReason::custom("boom"),
+            ExitReason::error(std::fmt::Error),
+            ExitReason::Panic(std::sync::Arc::new(crate::exit::PanicReport {
+                message: "boom".into(),
+                location: None,
+            })),
+        ];
+        let table = [
+            (Restart::Permanent, Verdict::Restart, Verdict::Restart),
+            (Restart::Transient, Verdict::Keep, Verdict::Restart),
+            (Restart::Temporary, Verdict::Forget, Verdict::Forget),
+        ];
+        for (restart, when_orderly, when_abnormal) in table {
+            for reason in &orderly {
+                assert_eq!(on_exit(restart, reason), when_orderly, "{restart:?} {reason}");
+            }
+            for reason in &abnormal {
+                assert_eq!(on_exit(restart, reason), when_abnormal, "{restart:?} {reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_strategy() {
+        let table = [
+            (Strategy::OneForOne, 1, 4, 1..2),
+            (Strategy::OneForAll, 1, 4, 0..4),
+            (Strategy::RestForOne, 1, 4, 1..4),
+            (Strategy::RestForOne, 3, 4, 3..4),
+        ];
+        for (strategy, dead, children, want) in table {
+            assert_eq!(affected(strategy, dead, children), want, "{strategy:?}");
+        }
+    }
+}
