@@ -1,6 +1,6 @@
 //! The clock of this crate: tokio's, so that tests can pause and advance it.
 
-use tokio::time::Instant;
+pub(crate) use tokio::time::Instant;
 
 /// The time now, on the clock that `tokio::time::pause` stops.
 pub(crate) fn now() -> Instant {

@@ -63,11 +63,6 @@ impl ExitReason {
         Self::Custom(what.into())
     }
 
-    /// An [`Error`](Self::Error) reason carrying `error`.
-    pub fn error(error: impl Error + Send + Sync + 'static) -> Self {
-        Self::Error(Arc::new(error))
-    }
-
     /// Whether this is [`Normal`](Self::Normal): the one reason that a link does not pass on.
     pub fn is_normal(&self) -> bool {
         matches!(self, Self::Normal)
@@ -85,6 +80,13 @@ impl ExitReason {
             | Self::Error(_)
             | Self::Custom(_) => false,
         }
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for ExitReason {
+    /// An [`Error`](ExitReason::Error) reason: with `?` in a callback, an error that nobody handles ends the process.
+    fn from(error: E) -> Self {
+        Self::Error(Arc::new(error))
     }
 }
 
@@ -161,7 +163,7 @@ impl<E: Error + Send + Sync + 'static> IntoExitReason for Result<(), E> {
     fn into_exit_reason(self) -> ExitReason {
         match self {
             Ok(()) => ExitReason::Normal,
-            Err(error) => ExitReason::error(error),
+            Err(error) => error.into(),
         }
     }
 }

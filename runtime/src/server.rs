@@ -108,3 +108,29 @@ pub trait Server: Sized + Send + 'static {
         ServerOptions::new().start::<Self>(args)
     }
 }
+
+/// Makes the process that awaits it a server: runs `init`, then handles messages until it stops. For a process whose
+/// starter doesn't wait for its `init`; if that fails, the process ends. The counterpart in OTP is
+/// `gen_server:enter_loop`.
+///
+/// ```
+/// # use heronry::prelude::*;
+/// # struct Idle;
+/// # impl Server for Idle {
+/// #     type Args = ();
+/// #     type Msg = ();
+/// #     async fn init((): (), _: &mut Context<()>) -> Init<Self> { Ok(Idle) }
+/// #     async fn handle(&mut self, (): (), _: &mut Context<()>) -> Next { Next::Stop(ExitReason::Normal) }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let idle = spawn(|ctx| heronry::server::enter_loop::<Idle>((), ctx));
+/// idle.send(()).unwrap();
+/// assert_eq!(idle.wait().await, ExitReason::Normal);
+/// # }
+/// ```
+pub fn enter_loop<S: Server>(
+    args: S::Args,
+    ctx: Context<S::Msg>,
+) -> impl Future<Output = ExitReason> + Send + 'static {
+    run::run::<S>(args, ctx, None)
+}

@@ -1,1 +1,7 @@
-//! Integration tests.
+//! All integration tests, in one binary: one link, not one for each file.
+//!
+//! Without the feature `e2e` they need nothing but this workspace; with it, what `tests/run` installs and builds.
+
+#[cfg(feature = "e2e")]
+mod e2e;
+mod floors;

@@ -30,11 +30,12 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-impl From<StartError> for ExitReason {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Init(reason) => reason,
-            StartError::Name(error) => Self::error(error),
+impl StartError {
+    /// The reason that the process would have ended with.
+    pub fn into_reason(self) -> ExitReason {
+        match self {
+            Self::Init(reason) => reason,
+            Self::Name(error) => error.into(),
         }
     }
 }
@@ -108,7 +109,7 @@ impl ServerOptions {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn start<S: Server>(self, args: S::Args) -> Result<Addr<S::Msg>, StartError> {
-        start(self.spawn, self.link, |ctx, ready| run::run::<S>(args, ctx, ready)).await
+        start(self.spawn, self.link, |ctx, ready| run::run::<S>(args, ctx, Some(ready))).await
     }
 }
 

@@ -11,13 +11,15 @@ use crate::process::{self, Context, Exit, Info, Received};
 pub(super) async fn run<S: Server>(
     args: S::Args,
     mut ctx: Context<S::Msg>,
-    ready: ReplyTo<()>,
+    ready: Option<ReplyTo<()>>,
 ) -> ExitReason {
     let mut server = match S::init(args, &mut ctx).await {
         Ok(server) => server,
         Err(reason) => return reason,
     };
-    ready.send(());
+    if let Some(ready) = ready {
+        ready.send(());
+    }
     loop {
         let next = match ctx.receive().await {
             Received::Message(msg) => {

@@ -207,7 +207,7 @@ impl Running {
                 Ok(())
             }
             Err(error) => {
-                let reason = ExitReason::from(error);
+                let reason = error.into_reason();
                 let failed = child.spec.id.clone();
                 telemetry::emit(&ChildStartFailed { supervisor, child: failed, reason: reason.clone() });
                 // Through the mailbox, so that a shutdown can overtake it.

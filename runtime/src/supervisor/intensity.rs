@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::clock::Instant;
 
 /// Restarts that a supervisor allows in [`PERIOD_DEFAULT`], as Elixir's.
 pub const INTENSITY_DEFAULT: u32 = 3;

@@ -38,7 +38,7 @@ pub(super) async fn run(supervisor: Supervisor, ctx: Context<Request>, ready: Re
     for spec in supervisor.children {
         if let Err(error) = running.start_child(spec).await {
             running.stop_range(0..running.children.len()).await;
-            return ExitReason::error(error);
+            return error.into();
         }
     }
     ready.send(());
@@ -167,7 +167,7 @@ impl Running {
             }
             if let Err(error) = self.start_again(at).await {
                 let child = self.children[at].spec.id.clone();
-                let reason = ExitReason::from(error);
+                let reason = error.into_reason();
                 telemetry::emit(&ChildStartFailed {
                     supervisor: self.ctx.pid(),
                     child: child.clone(),

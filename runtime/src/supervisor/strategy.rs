@@ -59,7 +59,7 @@ mod tests {
             ExitReason::NoProc,
             ExitReason::NoConnection,
             ExitReason::custom("boom"),
-            ExitReason::error(std::fmt::Error),
+            std::fmt::Error.into(),
             ExitReason::Panic(std::sync::Arc::new(crate::exit::PanicReport {
                 message: "boom".into(),
                 location: None,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::clock::Instant;
 
 /// How many events of one name are logged per [`WINDOW`]: enough to see what goes on, few enough that a crash storm
 /// costs less in logging than in crashing.

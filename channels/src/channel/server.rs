@@ -1,0 +1,189 @@
+//! The channel process: a server that joins, handles events, and says goodbye in the right order.
+
+use std::sync::Arc;
+
+use heronry::process::SpawnOptions;
+use heronry::pubsub::Subscription;
+use heronry::{Addr, Context, ExitReason, Init, Next, Pid, Server, server, telemetry};
+use tokio::time::Instant;
+
+use super::events::{ChannelHandledIn, ChannelJoined};
+use super::join::JoinError;
+use super::socket::ChannelSocket;
+use super::{Channel, Handled, Outcome};
+use crate::message::{Broadcast, Message, Payload, Reply};
+use crate::socket::{
+    ChannelLane, Delivery, Inbox, JoinRequest, Lane, Outbound, Permit, Routes, Socket, SocketMsg, Starter,
+};
+
+/// What arrives in a channel's mailbox.
+#[derive(Debug)]
+pub(crate) enum Incoming<M> {
+    /// An event of the client; the permit goes when it is handled.
+    Event(Message, Permit),
+    /// A broadcast that the channel intercepts.
+    Out(Broadcast),
+    /// A message for `handle_info`.
+    Info(M),
+    /// End, for this reason.
+    Close(ExitReason),
+}
+
+impl<S: Socket> Routes<S> {
+    /// Serves the topics that match the pattern (`"room:lobby"`, or `"room:*"` for all that begin so) by a channel.
+    #[must_use]
+    pub fn channel<C: Channel<Socket = S>>(self, pattern: &str) -> Self {
+        self.add(pattern, Arc::new(StarterOf::<C>(std::marker::PhantomData)))
+    }
+}
+
+struct StarterOf<C>(std::marker::PhantomData<fn() -> C>);
+
+impl<C: Channel> Starter<C::Socket> for StarterOf<C> {
+    fn start(&self, ctx: &Context<SocketMsg>, join: JoinRequest<C::Socket>, restarts: u32) -> Arc<dyn Inbox> {
+        let label = format!("channel {}", join.topic);
+        let options = SpawnOptions::new().label(label).restarts(restarts);
+        let addr = ctx.spawn_link(options, |ctx| server::enter_loop::<ChannelServer<C>>(join, ctx));
+        Arc::new(InboxOf(addr))
+    }
+}
+
+struct InboxOf<M>(Addr<Incoming<M>>);
+
+impl<M: Send + 'static> Inbox for InboxOf<M> {
+    fn pid(&self) -> Pid {
+        self.0.pid()
+    }
+
+    fn deliver(&self, delivery: Delivery) -> bool {
+        self.0
+            .send(match delivery {
+                Delivery::Event(message, permit) => Incoming::Event(message, permit),
+                Delivery::Close(reason) => Incoming::Close(reason),
+            })
+            .is_ok()
+    }
+}
+
+struct ChannelServer<C: Channel> {
+    channel: C,
+    socket: ChannelSocket<C>,
+    _subscription: Subscription,
+}
+
+impl<C: Channel> Server for ChannelServer<C> {
+    type Args = JoinRequest<C::Socket>;
+    type Msg = Incoming<C::Msg>;
+
+    async fn init(join: Self::Args, ctx: &mut Context<Self::Msg>) -> Init<Self> {
+        let JoinRequest { topic, join_ref, reference, payload, connection } = join;
+        let mut socket = ChannelSocket {
+            join_ref: join_ref.clone().or_else(|| reference.clone()),
+            topic,
+            connection,
+            addr: ctx.addr(),
+            reference: None,
+            joined: false,
+        };
+        let start = Instant::now();
+        let topic = socket.topic.clone();
+        let outcome = C::join(&topic, payload, &mut socket).await;
+        telemetry::emit(&ChannelJoined {
+            pid: ctx.pid(),
+            topic,
+            accepted: outcome.is_ok(),
+            duration: start.elapsed(),
+        });
+        let encode = |reply: &Reply| {
+            let serializer = &socket.connection.serializer;
+            serializer.encode_reply(join_ref.as_deref(), reference.as_deref(), &socket.topic, reply)
+        };
+        match outcome {
+            Ok((channel, reply)) => {
+                let frame = encode(&Reply::ok(reply))?;
+                // Subscribed before the reply goes out: who has read it misses no broadcast.
+                let subscription = subscribe::<C>(&socket, ctx);
+                socket.joined = true;
+                socket.connection.outbound.send_with(frame, |frame| SocketMsg::Joined(ctx.pid(), frame));
+                Ok(Self { channel, socket, _subscription: subscription })
+            }
+            Err(JoinError::Refuse(reason)) => {
+                let frame = encode(&Reply::error(reason))?;
+                socket.connection.outbound.send_with(frame, |frame| SocketMsg::Refused(ctx.pid(), frame));
+                Err(ExitReason::Shutdown)
+            }
+            Err(JoinError::Crash(reason)) => Err(reason),
+        }
+    }
+
+    async fn handle(&mut self, incoming: Self::Msg, ctx: &mut Context<Self::Msg>) -> Next {
+        let outcome = match incoming {
+            Incoming::Event(message, permit) => {
+                let outcome = self.event(message, ctx).await;
+                drop(permit);
+                outcome
+            }
+            Incoming::Out(broadcast) => {
+                self.channel.handle_out(&broadcast.event, broadcast.payload, &mut self.socket).await
+            }
+            Incoming::Info(msg) => self.channel.handle_info(msg, &mut self.socket).await,
+            Incoming::Close(reason) => Ok(Handled::Stop(reason)),
+        };
+        self.next(outcome)
+    }
+
+    async fn terminate(&mut self, reason: &ExitReason, _: &mut Context<Self::Msg>) {
+        self.channel.terminate(reason, &mut self.socket).await;
+        if reason.is_orderly() {
+            self.socket.connection.outbound.tell(SocketMsg::Closing(self.socket.pid()));
+        }
+    }
+}
+
+impl<C: Channel> ChannelServer<C> {
+    async fn event(&mut self, message: Message, ctx: &Context<Incoming<C::Msg>>) -> Outcome {
+        self.socket.reference = message.reference;
+        if &*message.event == "phx_leave" {
+            let left = ExitReason::shutdown_with("left");
+            return Ok(Handled::StopReply(left, Reply::ok(Payload::empty())));
+        }
+        let start = Instant::now();
+        let outcome = self.channel.handle_in(&message.event, message.payload, &mut self.socket).await;
+        telemetry::emit(&ChannelHandledIn {
+            pid: ctx.pid(),
+            topic: self.socket.topic.clone(),
+            event: message.event,
+            duration: start.elapsed(),
+        });
+        outcome
+    }
+
+    fn next(&mut self, outcome: Outcome) -> Next {
+        let (reply, next) = match outcome {
+            Ok(Handled::NoReply) => (None, Next::Continue),
+            Ok(Handled::Reply(reply)) => (Some(reply), Next::Continue),
+            Ok(Handled::Stop(reason)) => (None, Next::Stop(reason)),
+            Ok(Handled::StopReply(reason, reply)) => (Some(reply), Next::Stop(reason)),
+            Err(reason) => (None, Next::Stop(reason)),
+        };
+        let replied = reply.map_or(Ok(()), |reply| self.socket.reply(&reply));
+        self.socket.reference = None;
+        match replied {
+            Ok(()) => next,
+            Err(reason) => Next::Stop(reason),
+        }
+    }
+}
+
+fn subscribe<C: Channel>(socket: &ChannelSocket<C>, ctx: &Context<Incoming<C::Msg>>) -> Subscription {
+    let addr = ctx.addr();
+    let outbound: Outbound = socket.connection.outbound.clone();
+    let lane = ChannelLane {
+        outbound,
+        serializer: socket.connection.serializer.clone(),
+        intercepts: C::INTERCEPT,
+        // A refused message is reported by the mailbox; a broadcast arrives at most once.
+        intercept: Box::new(move |broadcast| drop(addr.send(Incoming::Out(broadcast)))),
+    };
+    socket.connection.pubsub.subscribe(ctx.pid(), &socket.topic, Lane::Channel(Arc::new(lane)))
+}

@@ -1,0 +1,243 @@
+//! What a channel's callbacks see: their topic, their connection, and the ways out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use heronry::{Addr, ExitReason, Pid, SendError};
+
+use super::Channel;
+use super::server::Incoming;
+use crate::message::{Broadcast, Message, Payload, Reply};
+use crate::serializer::EncodeError;
+use crate::socket::{Connection, Socket};
+
+/// The socket of a channel: given to each of its callbacks. The counterpart in Phoenix is the `socket`.
+pub struct ChannelSocket<C: Channel> {
+    pub(super) topic: ByteString,
+    pub(super) join_ref: Option<ByteString>,
+    pub(super) connection: Arc<Connection<C::Socket>>,
+    pub(super) addr: Addr<Incoming<C::Msg>>,
+    /// The reference of the event that is being handled.
+    pub(super) reference: Option<ByteString>,
+    pub(super) joined: bool,
+}
+
+/// A message that did not go out. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PushError {
+    /// The join is not over: send yourself a message and push when it is handled.
+    NotJoined,
+    /// The payload of a push or broadcast must be a JSON object (or binary).
+    NotAnObject,
+    /// The serializer can't carry it.
+    Encode(EncodeError),
+    /// The event had no reference, so no reply to it can be told apart.
+    NoReference,
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJoined => f.write_str(
+                "nothing can be pushed or broadcast before the join is over; send yourself a message in join and push \
+                 in handle_info",
+            ),
+            Self::NotAnObject => f.write_str("the payload of a push or broadcast must be a JSON object or binary"),
+            Self::Encode(error) => error.fmt(f),
+            Self::NoReference => f.write_str("the client did not ask for a reply: its event has no reference"),
+        }
+    }
+}
+
+impl std::error::Error for PushError {}
+
+impl<C: Channel> ChannelSocket<C> {
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The reference of the join, which tells this channel from an earlier one of the same topic.
+    pub fn join_ref(&self) -> Option<&str> {
+        self.join_ref.as_deref()
+    }
+
+    /// What the connection knows of its client: made by [`Socket::connect`], shared by its channels.
+    pub fn assigns(&self) -> &<C::Socket as Socket>::Assigns {
+        &self.connection.assigns
+    }
+
+    /// The socket's handler: the value that was mounted.
+    pub fn handler(&self) -> &C::Socket {
+        &self.connection.handler
+    }
+
+    /// `websocket` or `longpoll`.
+    pub fn transport(&self) -> &'static str {
+        self.connection.transport
+    }
+
+    /// The process of this channel.
+    pub fn pid(&self) -> Pid {
+        self.addr.pid()
+    }
+
+    /// The address of this channel, for what is handled in [`Channel::handle_info`].
+    pub fn addr(&self) -> ChannelAddr<C::Msg> {
+        ChannelAddr(self.addr.clone())
+    }
+
+    /// Sends an event to this client.
+    ///
+    /// # Errors
+    /// [`PushError`] if the join is not over or the message can't be encoded.
+    pub fn push(&self, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
+        let payload = self.outgoing(payload.into())?;
+        let message = Message {
+            join_ref: self.join_ref.clone(),
+            reference: None,
+            topic: self.topic.clone(),
+            event: event.into(),
+            payload,
+        };
+        let frame = self.connection.serializer.encode_message(&message).map_err(PushError::Encode)?;
+        self.connection.outbound.send(frame);
+        Ok(())
+    }
+
+    /// Sends an event to all members of the topic, this client too.
+    ///
+    /// # Errors
+    /// [`PushError`] if the join is not over or the message can't be encoded.
+    pub fn broadcast(&self, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
+        let broadcast = self.outgoing_broadcast(event, payload.into())?;
+        self.connection.pubsub.broadcast(&self.topic, broadcast);
+        Ok(())
+    }
+
+    /// Sends an event to all members of the topic but this one.
+    ///
+    /// # Errors
+    /// [`PushError`] if the join is not over or the message can't be encoded.
+    pub fn broadcast_from(&self, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
+        let broadcast = self.outgoing_broadcast(event, payload.into())?;
+        self.connection.pubsub.broadcast_from(self.pid(), &self.topic, broadcast);
+        Ok(())
+    }
+
+    /// A reference to the event that is being handled, to [reply](SocketRef::reply) to it later and from elsewhere.
+    ///
+    /// # Errors
+    /// [`PushError::NoReference`] if the client did not ask for a reply.
+    pub fn socket_ref(&self) -> Result<SocketRef<C::Socket>, PushError> {
+        Ok(SocketRef {
+            connection: self.connection.clone(),
+            topic: self.topic.clone(),
+            join_ref: self.join_ref.clone(),
+            reference: self.reference.clone().ok_or(PushError::NoReference)?,
+        })
+    }
+
+    pub(super) fn reply(&self, reply: &Reply) -> Result<(), ExitReason> {
+        // A client that sent no reference can't tell what a reply is to: it gets none, as in Phoenix.
+        let Some(reference) = self.reference.as_deref() else { return Ok(()) };
+        let join_ref = self.join_ref.as_deref();
+        let frame = self.connection.serializer.encode_reply(join_ref, Some(reference), &self.topic, reply)?;
+        self.connection.outbound.send(frame);
+        Ok(())
+    }
+
+    fn outgoing(&self, payload: Payload) -> Result<Payload, PushError> {
+        if !self.joined {
+            return Err(PushError::NotJoined);
+        }
+        if !payload.is_object() && !payload.is_binary() {
+            return Err(PushError::NotAnObject);
+        }
+        Ok(payload)
+    }
+
+    fn outgoing_broadcast(&self, event: &str, payload: Payload) -> Result<Broadcast, PushError> {
+        let payload = self.outgoing(payload)?;
+        Broadcast::new(self.topic.clone(), event, payload).map_err(PushError::Encode)
+    }
+}
+
+impl<C: Channel> fmt::Debug for ChannelSocket<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelSocket")
+            .field("topic", &self.topic)
+            .field("join_ref", &self.join_ref)
+            .field("pid", &self.pid())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The address of a channel, for other processes.
+pub struct ChannelAddr<M>(Addr<Incoming<M>>);
+
+impl<M: Send + 'static> ChannelAddr<M> {
+    /// The channel's process.
+    pub fn pid(&self) -> Pid {
+        self.0.pid()
+    }
+
+    /// Sends a message, which the channel handles in [`Channel::handle_info`].
+    ///
+    /// # Errors
+    /// [`SendError`], with the message, if the channel has ended or its mailbox is full.
+    pub fn send(&self, msg: M) -> Result<(), SendError<M>> {
+        self.0.send(Incoming::Info(msg)).map_err(|error| {
+            let no_proc = matches!(error, SendError::NoProc(_));
+            match error.into_message() {
+                Incoming::Info(msg) if no_proc => SendError::NoProc(msg),
+                Incoming::Info(msg) => SendError::Full(msg),
+                _ => unreachable!("invariant: a refused message comes back as it was"),
+            }
+        })
+    }
+}
+
+impl<M> Clone for ChannelAddr<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M: Send + 'static> fmt::Debug for ChannelAddr<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChannelAddr({})", self.pid())
+    }
+}
+
+/// An event that waits for its reply. Phoenix's `socket_ref`.
+pub struct SocketRef<S: Socket> {
+    connection: Arc<Connection<S>>,
+    topic: ByteString,
+    join_ref: Option<ByteString>,
+    reference: ByteString,
+}
+
+impl<S: Socket> SocketRef<S> {
+    /// Replies, from any process or task. If the client has gone, nothing happens.
+    ///
+    /// # Errors
+    /// [`PushError::Encode`] if the reply can't be encoded.
+    pub fn reply(self, reply: &Reply) -> Result<(), PushError> {
+        let (join_ref, reference) = (self.join_ref.as_deref(), Some(&*self.reference));
+        let encoded = self.connection.serializer.encode_reply(join_ref, reference, &self.topic, reply);
+        self.connection.outbound.send(encoded.map_err(PushError::Encode)?);
+        Ok(())
+    }
+}
+
+impl<S: Socket> fmt::Debug for SocketRef<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketRef")
+            .field("topic", &self.topic)
+            .field("reference", &self.reference)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,317 @@
+//! The endpoint: sockets, routes and files behind one HTTP server.
+//!
+//! An [`Endpoint`] is a value. It serves HTTP by itself ([`Endpoint::bind`]), and it is a `tower::Service`, so that it
+//! can be mounted in an application that has an HTTP server already. Its processes live in the supervision tree under
+//! its child spec:
+//!
+//! ```text
+//! endpoint (one_for_one)
+//! ├─ sockets (dynamic)      one child a connected socket, each with its channels below it
+//! ├─ connections (dynamic)  one child an HTTP connection
+//! └─ listener               accepts
+//! ```
+
+mod listener;
+mod router;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use bytes::Bytes;
+use heronry::pubsub::{PubSub, Subscription};
+use heronry::supervisor::{ChildKind, DynamicSupervisor, Supervisor};
+use heronry::{ChildSpec, Context};
+use http::{Method, Request, Response};
+use parking_lot::RwLock;
+
+pub use listener::{Bound, HttpLimits, ListenError};
+use router::Router;
+
+use crate::body::{Body, BoxError};
+use crate::channel::PushError;
+use crate::message::{Broadcast, Payload};
+use crate::serializer::V2;
+use crate::socket::{ChannelPubSub, Fastlane, Lane, RouteError, Routes, Socket};
+use crate::transport::{SocketHome, SocketOptions, WebSocketMount};
+
+/// How many sockets an endpoint takes unless told otherwise.
+pub const SOCKETS_MAX_DEFAULT: usize = 1_000_000;
+
+/// An endpoint that is being described; [`build`](Self::build) makes it.
+pub struct EndpointBuilder {
+    router: Router,
+    home: Arc<SocketHome>,
+    http: HttpLimits,
+    sockets_max: usize,
+    error: Option<EndpointError>,
+}
+
+/// An endpoint that cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// A socket's channel route is wrong.
+    Route(RouteError),
+    /// A path does not begin with `/`, or ends with one.
+    Path(String),
+}
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Route(error) => error.fmt(f),
+            Self::Path(path) => write!(f, "the path {path:?} must begin with / and not end with one"),
+        }
+    }
+}
+
+impl std::error::Error for EndpointError {}
+
+/// Sockets, routes and files behind one HTTP server; cheap to clone, all clones are the same endpoint.
+///
+/// ```no_run
+/// use heronry_channels::prelude::*;
+/// # struct UserSocket;
+/// # impl Socket for UserSocket {
+/// #     type Assigns = ();
+/// #     async fn connect(&self, _: &Connect) -> Result<(), Refusal> { Ok(()) }
+/// #     fn channels(routes: Routes<Self>) -> Routes<Self> { routes }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let endpoint = Endpoint::builder().socket("/socket", UserSocket).build()?;
+/// let bound = endpoint.bind("127.0.0.1:4000".parse()?)?;
+/// let tree = Supervisor::one_for_one().child(bound.child_spec()).start().await?;
+/// tree.wait().await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Endpoint {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    router: Router,
+    home: Arc<SocketHome>,
+    http: HttpLimits,
+    sockets_max: usize,
+}
+
+impl EndpointBuilder {
+    /// Mounts a socket: its WebSocket transport is at `path` + `/websocket`. Phoenix's `socket/3`.
+    #[must_use]
+    pub fn socket<S: Socket>(self, path: &str, handler: S) -> Self {
+        self.socket_with(path, handler, SocketOptions::default())
+    }
+
+    /// Mounts a socket with options.
+    #[must_use]
+    pub fn socket_with<S: Socket>(mut self, path: &str, handler: S, options: SocketOptions) -> Self {
+        let routes = match Routes::of_socket() {
+            Ok(routes) => routes,
+            Err(error) => return self.fail(EndpointError::Route(error)),
+        };
+        if !is_path(path) {
+            return self.fail(EndpointError::Path(path.to_owned()));
+        }
+        let mount = WebSocketMount { handler: Arc::new(handler), routes, options, home: self.home.clone() };
+        self.router = self.router.mount(format!("{path}/websocket"), Arc::new(mount));
+        self
+    }
+
+    /// Answers requests of this method and exact path. The handler gets the whole body, up to
+    /// [`HttpLimits::body_bytes_max`]; a panic in it is a 500.
+    #[must_use]
+    pub fn route<F, R>(mut self, method: Method, path: &str, handler: F) -> Self
+    where
+        F: Fn(Request<Bytes>) -> R + Send + Sync + 'static,
+        R: Future<Output = Response<Body>> + Send + 'static,
+    {
+        self.router = self.router.route(method, path, handler);
+        self
+    }
+
+    /// Serves one file at this exact path.
+    #[must_use]
+    pub fn file(mut self, path: &str, file: impl AsRef<Path>) -> Self {
+        self.router = self.router.file(path, file.as_ref());
+        self
+    }
+
+    /// Serves the files of a folder below a path; nothing outside of the folder can be reached.
+    #[must_use]
+    pub fn files(mut self, prefix: &str, folder: impl AsRef<Path>) -> Self {
+        self.router = self.router.folder(prefix, folder.as_ref());
+        self
+    }
+
+    /// The way to send to topics from outside of any channel: for routes, which are described before the endpoint is
+    /// built.
+    pub fn broadcaster(&self) -> Broadcaster {
+        Broadcaster { pubsub: self.home.pubsub.clone() }
+    }
+
+    /// Sets the limits of the HTTP side.
+    #[must_use]
+    pub fn http_limits(mut self, limits: HttpLimits) -> Self {
+        self.http = limits;
+        self.router = self.router.body_limits(limits.body_bytes_max, limits.body_timeout);
+        self
+    }
+
+    /// How many sockets may be connected at a time; one more is refused with 503.
+    #[must_use]
+    pub fn sockets_max(mut self, sockets: usize) -> Self {
+        self.sockets_max = sockets;
+        self
+    }
+
+    /// Makes the endpoint.
+    ///
+    /// # Errors
+    /// [`EndpointError`] says what is wrong with the description.
+    pub fn build(self) -> Result<Endpoint, EndpointError> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(Endpoint {
+                inner: Arc::new(Inner {
+                    router: self.router,
+                    home: self.home,
+                    http: self.http,
+                    sockets_max: self.sockets_max,
+                }),
+            }),
+        }
+    }
+
+    fn fail(mut self, error: EndpointError) -> Self {
+        self.error.get_or_insert(error);
+        self
+    }
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && !path.ends_with('/')
+}
+
+impl Endpoint {
+    /// Describes an endpoint.
+    pub fn builder() -> EndpointBuilder {
+        let home =
+            SocketHome { pubsub: PubSub::new(Fastlane), v2: Arc::new(V2), supervisor: RwLock::new(None) };
+        let http = HttpLimits::default();
+        EndpointBuilder {
+            router: Router::new().body_limits(http.body_bytes_max, http.body_timeout),
+            home: Arc::new(home),
+            http,
+            sockets_max: SOCKETS_MAX_DEFAULT,
+            error: None,
+        }
+    }
+
+    /// Takes an address for the endpoint's own HTTP server, which runs once [`Bound::child_spec`] is in the tree.
+    ///
+    /// # Errors
+    /// [`ListenError`] if the address can't be had: another program has it, or it is not of this machine.
+    pub fn bind(&self, addr: SocketAddr) -> Result<Bound, ListenError> {
+        Bound::new(self.clone(), addr)
+    }
+
+    /// The supervisor of the socket processes: all that the tree needs when another server serves the endpoint's
+    /// requests.
+    pub fn sockets(&self) -> ChildSpec {
+        let (home, max) = (self.inner.home.clone(), self.inner.sockets_max);
+        ChildSpec::new("sockets", move |spawner| {
+            let home = home.clone();
+            async move {
+                let supervisor = DynamicSupervisor::new().max_children(max).start_child(spawner).await?;
+                let pid = supervisor.pid();
+                *home.supervisor.write() = Some(supervisor);
+                Ok(pid)
+            }
+        })
+        .kind(ChildKind::Supervisor)
+    }
+
+    /// The way to send to topics from outside of any channel.
+    pub fn broadcaster(&self) -> Broadcaster {
+        Broadcaster { pubsub: self.inner.home.pubsub.clone() }
+    }
+
+    fn supervisor(&self, connections: ChildSpec, listener: ChildSpec) -> Supervisor {
+        Supervisor::one_for_one().label("endpoint").child(self.sockets()).child(connections).child(listener)
+    }
+}
+
+/// Sends to topics, and subscribes processes to them, from outside of any channel; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Broadcaster {
+    pubsub: ChannelPubSub,
+}
+
+impl Broadcaster {
+    /// Sends an event to all members of a topic, from outside of any channel. Phoenix's `Endpoint.broadcast/3`.
+    ///
+    /// A broadcast of `disconnect` to a socket's [id](Socket::id) closes all sockets of that id.
+    ///
+    /// # Errors
+    /// [`PushError`] if the payload is neither an object nor binary.
+    pub fn broadcast(&self, topic: &str, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
+        let payload = payload.into();
+        if !payload.is_object() && !payload.is_binary() {
+            return Err(PushError::NotAnObject);
+        }
+        let broadcast = Broadcast::new(topic.into(), event, payload).map_err(PushError::Encode)?;
+        self.pubsub.broadcast(topic, broadcast);
+        Ok(())
+    }
+
+    /// Subscribes the process of `ctx` to a topic: each broadcast on it arrives in its mailbox, made into one of its
+    /// own messages by `wrap`. Phoenix's `Endpoint.subscribe/2`.
+    pub fn subscribe<M: Send + 'static>(
+        &self,
+        ctx: &Context<M>,
+        topic: &str,
+        wrap: impl Fn(Broadcast) -> M + Send + Sync + 'static,
+    ) -> Subscription {
+        let addr = ctx.addr();
+        // A refused message is reported by the mailbox; PubSub promises no more than at most once.
+        let take = move |broadcast| drop(addr.send(wrap(broadcast)));
+        self.pubsub.subscribe(ctx.pid(), topic, Lane::Process(Arc::new(take)))
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for Endpoint
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let inner = self.inner.clone();
+        Box::pin(async move { Ok(inner.router.serve(request).await) })
+    }
+}
+
+impl fmt::Debug for EndpointBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointBuilder").field("router", &self.router).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("router", &self.inner.router).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,246 @@
+//! The endpoint's own HTTP server: a listener process, and one process for each HTTP connection.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heronry::supervisor::{ChildKind, DynamicRef, DynamicSupervisor};
+use heronry::telemetry::{self, Event, Level};
+use heronry::{ChildSpec, Context, ExitReason};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::RwLock;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service as _;
+
+use super::Endpoint;
+use crate::socket::Peer;
+
+/// Connections that the kernel keeps ready to be accepted: a storm of reconnecting clients must find room.
+const BACKLOG: i32 = 4_096;
+
+/// How long the listener waits after accepting failed (no more file descriptors, say) before it tries again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The limits of the HTTP side of an endpoint's own server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// HTTP connections at a time, sockets not counted; one more is closed at once. Default 20,000.
+    pub connections_max: usize,
+    /// Headers of one request. Default 100; more is 431.
+    pub headers_max: usize,
+    /// The head of one request, in bytes. Default 16 KiB; more is 431.
+    pub head_bytes_max: usize,
+    /// How long a client has to send the head of a request, and how long a connection may be silent between two.
+    /// Default 30 s.
+    pub head_timeout: Duration,
+    /// The body of one request, in bytes. Default 1 MiB; more is 413.
+    pub body_bytes_max: usize,
+    /// How long a client has to send the body. Default 30 s; longer is 408.
+    pub body_timeout: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            headers_max: 100,
+            head_bytes_max: 16 << 10,
+            head_timeout: Duration::from_secs(30),
+            body_bytes_max: 1 << 20,
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// An address that can't be listened on.
+#[derive(Debug)]
+pub struct ListenError {
+    /// The address.
+    pub addr: SocketAddr,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.addr, self.error)?;
+        if self.error.kind() == io::ErrorKind::AddrInUse {
+            f.write_str("; stop the program that has the port, or choose another port")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// An endpoint and the address that it will serve. The port is held from now on, also while its listener restarts.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    endpoint: Endpoint,
+    listener: Arc<std::net::TcpListener>,
+    local_addr: SocketAddr,
+}
+
+impl Bound {
+    pub(super) fn new(endpoint: Endpoint, addr: SocketAddr) -> Result<Self, ListenError> {
+        let listen = || {
+            let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&addr.into())?;
+            socket.listen(BACKLOG)?;
+            let listener = std::net::TcpListener::from(socket);
+            let local_addr = listener.local_addr()?;
+            Ok((listener, local_addr))
+        };
+        let (listener, local_addr) = listen().map_err(|error| ListenError { addr, error })?;
+        Ok(Self { endpoint, listener: Arc::new(listener), local_addr })
+    }
+
+    /// The address: with the port that was chosen where 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The endpoint and its server as a child: a supervisor with the sockets, the HTTP connections and the listener.
+    pub fn child_spec(&self) -> ChildSpec {
+        let bound = self.clone();
+        ChildSpec::supervisor("endpoint", move || {
+            let connections: Arc<RwLock<Option<DynamicRef>>> = Arc::default();
+            bound.endpoint.supervisor(bound.connections(&connections), bound.listener(&connections))
+        })
+    }
+
+    fn connections(&self, slot: &Arc<RwLock<Option<DynamicRef>>>) -> ChildSpec {
+        let (slot, max) = (slot.clone(), self.endpoint.inner.http.connections_max);
+        ChildSpec::new("connections", move |spawner| {
+            let slot = slot.clone();
+            async move {
+                let supervisor = DynamicSupervisor::new().max_children(max).start_child(spawner).await?;
+                let pid = supervisor.pid();
+                *slot.write() = Some(supervisor);
+                Ok(pid)
+            }
+        })
+        .kind(ChildKind::Supervisor)
+    }
+
+    fn listener(&self, connections: &Arc<RwLock<Option<DynamicRef>>>) -> ChildSpec {
+        let (bound, connections) = (self.clone(), connections.clone());
+        let label = format!("listener {}", self.local_addr);
+        ChildSpec::process(label, move |ctx| accept(ctx, bound.clone(), connections.clone()))
+    }
+}
+
+async fn accept(
+    _ctx: Context<()>,
+    bound: Bound,
+    connections: Arc<RwLock<Option<DynamicRef>>>,
+) -> Result<(), io::Error> {
+    let listener = TcpListener::from_std(bound.listener.try_clone()?)?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let Some(connections) = connections.read().clone() else { continue };
+                let endpoint = bound.endpoint.clone();
+                let spec = ChildSpec::once(format!("http {peer}"), move |spawner| {
+                    let spawned = spawner.spawn(|_: Context<()>| serve(endpoint, stream, peer));
+                    std::future::ready(spawned.map(|addr| addr.pid()))
+                });
+                if let Err(error) = connections.start_child(spec).await {
+                    telemetry::emit(&ConnectionRefused { peer, why: error.to_string() });
+                }
+            }
+            Err(error) if concerns_one(&error) => {}
+            Err(error) => {
+                telemetry::emit(&AcceptFailed { error: error.to_string() });
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether only the connection that was to be accepted is lost.
+fn concerns_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// The body of an HTTP connection's process. After an upgrade nothing of it is left.
+async fn serve(endpoint: Endpoint, stream: TcpStream, peer: SocketAddr) -> ExitReason {
+    // Latency counts more than small packets; where it can't be set nothing else is lost.
+    drop(stream.set_nodelay(true));
+    let limits = endpoint.inner.http;
+    let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        endpoint.clone().call(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_headers(limits.headers_max)
+        .max_buf_size(limits.head_bytes_max)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    match served {
+        Ok(()) => ExitReason::Normal,
+        // What a client did to its own connection is no crash of ours.
+        Err(error) => ExitReason::shutdown_with(format!("http: {error}")),
+    }
+}
+
+/// A connection was closed unserved: `heronry.endpoint.connection_refused`.
+#[derive(Debug)]
+struct ConnectionRefused {
+    peer: SocketAddr,
+    why: String,
+}
+
+/// Accepting failed; the listener pauses and tries again: `heronry.endpoint.accept_failed`.
+#[derive(Debug)]
+struct AcceptFailed {
+    error: String,
+}
+
+impl fmt::Display for ConnectionRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the connection of {} was closed unserved: {}", self.peer, self.why)
+    }
+}
+
+impl fmt::Display for AcceptFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot accept connections, trying again in {ACCEPT_PAUSE:?}: {}", self.error)
+    }
+}
+
+impl Event for ConnectionRefused {
+    fn name(&self) -> &'static str {
+        "heronry.endpoint.connection_refused"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
+impl Event for AcceptFailed {
+    fn name(&self) -> &'static str {
+        "heronry.endpoint.accept_failed"
+    }
+
+    fn level(&self) -> Level {
+        Level::Error
+    }
+}

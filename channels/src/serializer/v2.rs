@@ -1,0 +1,170 @@
+//! The V2 protocol: JSON arrays `[join_ref, ref, topic, event, payload]`, and `binary.rs` where the payload is bytes.
+//!
+//! Pure: bytes in, values out.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytestring::ByteString;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::{DecodeError, EncodeError, Frame, Serializer, binary};
+use crate::message::{Broadcast, Message, Payload, Reply};
+
+/// The V2 serializer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct V2;
+
+impl Serializer for V2 {
+    fn decode(&self, frame: Frame) -> Result<Message, DecodeError> {
+        match frame {
+            Frame::Text(text) => decode_text(&text),
+            Frame::Binary(bytes) => binary::decode(&bytes),
+        }
+    }
+
+    fn encode_message(&self, message: &Message) -> Result<Frame, EncodeError> {
+        let Message { join_ref, reference, topic, event, payload } = message;
+        match (payload.as_json(), payload.as_binary()) {
+            (_, Some(bytes)) => binary::encode_push(join_ref.as_deref().unwrap_or(""), topic, event, bytes),
+            (json, None) => {
+                let json = json.unwrap_or("null");
+                Ok(array(join_ref.as_deref(), reference.as_deref(), topic, event, &[json]))
+            }
+        }
+    }
+
+    fn encode_reply(
+        &self,
+        join_ref: Option<&str>,
+        reference: Option<&str>,
+        topic: &str,
+        reply: &Reply,
+    ) -> Result<Frame, EncodeError> {
+        let status = reply.status.as_str();
+        match (reply.response.as_json(), reply.response.as_binary()) {
+            (_, Some(bytes)) => {
+                let (join_ref, reference) = (join_ref.unwrap_or(""), reference.unwrap_or(""));
+                binary::encode_reply(join_ref, reference, topic, status, bytes)
+            }
+            (json, None) => {
+                let mut quoted = String::with_capacity(status.len() + 2);
+                push_string(&mut quoted, status);
+                let json = json.unwrap_or("null");
+                let payload = ["{\"status\":", &quoted, ",\"response\":", json, "}"];
+                Ok(array(join_ref, reference, topic, "phx_reply", &payload))
+            }
+        }
+    }
+
+    fn encode_broadcast(&self, broadcast: &Broadcast) -> Result<Frame, EncodeError> {
+        let Broadcast { topic, event, payload } = broadcast;
+        match (payload.as_json(), payload.as_binary()) {
+            (_, Some(bytes)) => binary::encode_broadcast(topic, event, bytes),
+            (json, None) => Ok(array(None, None, topic, event, &[json.unwrap_or("null")])),
+        }
+    }
+}
+
+/// Writes a message; the payload is given in pieces that together are JSON.
+fn array(
+    join_ref: Option<&str>,
+    reference: Option<&str>,
+    topic: &str,
+    event: &str,
+    payload: &[&str],
+) -> Frame {
+    let refs = join_ref.map_or(4, |text| text.len() + 2) + reference.map_or(4, |text| text.len() + 2);
+    let pieces: usize = payload.iter().map(|piece| piece.len()).sum();
+    let mut text = String::with_capacity(refs + topic.len() + event.len() + pieces + 10);
+    text.push('[');
+    for reference in [join_ref, reference] {
+        match reference {
+            Some(reference) => push_string(&mut text, reference),
+            None => text.push_str("null"),
+        }
+        text.push(',');
+    }
+    for part in [topic, event] {
+        push_string(&mut text, part);
+        text.push(',');
+    }
+    for piece in payload {
+        text.push_str(piece);
+    }
+    text.push(']');
+    Frame::Text(text.into())
+}
+
+/// Writes a JSON string; most need no escape.
+fn push_string(text: &mut String, value: &str) {
+    if value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        text.push('"');
+        text.push_str(value);
+        text.push('"');
+    } else {
+        text.push_str(&serde_json::Value::from(value).to_string());
+    }
+}
+
+fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
+    let raw: Fields<'_> = serde_json::from_str(text).map_err(|error| DecodeError::Text(error.to_string()))?;
+    Ok(Message {
+        join_ref: raw.join_ref.map(|Str(value)| share(text, value)),
+        reference: raw.reference.map(|Str(value)| share(text, value)),
+        topic: share(text, raw.topic.0),
+        event: share(text, raw.event.0),
+        payload: Payload::raw(text, raw.payload),
+    })
+}
+
+/// A string of the frame: a slice of it, or, if it had escapes, a string of its own.
+fn share(text: &ByteString, value: Cow<'_, str>) -> ByteString {
+    match value {
+        Cow::Borrowed(part) => text.slice_ref(part),
+        Cow::Owned(own) => own.into(),
+    }
+}
+
+/// The five fields; what follows them is ignored.
+struct Fields<'a> {
+    join_ref: Option<Str<'a>>,
+    reference: Option<Str<'a>>,
+    topic: Str<'a>,
+    event: Str<'a>,
+    payload: &'a RawValue,
+}
+
+/// A string that is borrowed unless it has escapes. (Serde's own `Cow` never borrows within an `Option`.)
+#[derive(Deserialize)]
+struct Str<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of join_ref, ref, topic, event and payload")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Fields<'de>, A::Error> {
+                use serde::de::Error;
+                let missing = |at| A::Error::invalid_length(at, &self);
+                let join_ref = seq.next_element()?.ok_or_else(|| missing(0))?;
+                let reference = seq.next_element()?.ok_or_else(|| missing(1))?;
+                let topic = seq.next_element()?.ok_or_else(|| missing(2))?;
+                let event = seq.next_element()?.ok_or_else(|| missing(3))?;
+                let payload = seq.next_element()?.ok_or_else(|| missing(4))?;
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Fields { join_ref, reference, topic, event, payload })
+            }
+        }
+
+        deserializer.deserialize_seq(FieldsVisitor)
+    }
+}

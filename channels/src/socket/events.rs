@@ -1,0 +1,176 @@
+//! What sockets tell telemetry.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytestring::ByteString;
+use heronry::Pid;
+use heronry::telemetry::{Event, Level};
+
+use crate::close::CloseCode;
+
+/// A client connected: `heronry.socket.connected`. Phoenix's `[:phoenix, :socket_connected]`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SocketConnected {
+    /// The socket's process.
+    pub pid: Pid,
+    /// The socket's id, if it has one.
+    pub id: Option<String>,
+    /// `websocket`.
+    pub transport: &'static str,
+    /// How long `connect` took.
+    pub duration: Duration,
+}
+
+/// A connection ended: `heronry.socket.closed`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SocketClosed {
+    /// The socket's process.
+    pub pid: Pid,
+    /// Why, in a few words.
+    pub why: String,
+    /// The code that the server closed it with; `None` if the client closed it or is gone.
+    pub code: Option<CloseCode>,
+    /// Messages read from the client.
+    pub received: u64,
+    /// Messages written to the client.
+    pub sent: u64,
+}
+
+/// A client reads slower than its channels write; it is disconnected: `heronry.socket.overloaded`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SocketOverloaded {
+    /// The socket's process.
+    pub pid: Pid,
+    /// What waited to be written, in bytes.
+    pub bytes: usize,
+    /// What may wait: [`Limits::outbound_bytes_max`](super::Limits::outbound_bytes_max).
+    pub bytes_max: usize,
+}
+
+/// A client sent to a topic that it has not joined or that no channel serves: `heronry.socket.topic_unmatched`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TopicUnmatched {
+    /// The socket's process.
+    pub pid: Pid,
+    /// The topic.
+    pub topic: ByteString,
+    /// The event.
+    pub event: ByteString,
+}
+
+/// A channel's mailbox is full and an event of its client was lost; the channel is killed, so that its client rejoins:
+/// `heronry.channel.mailbox_full`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ChannelMailboxFull {
+    /// The channel's process.
+    pub pid: Pid,
+    /// The topic.
+    pub topic: ByteString,
+}
+
+impl fmt::Display for SocketConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id.as_deref().unwrap_or("no id");
+        write!(f, "socket {} connected over {} ({id}) in {:?}", self.pid, self.transport, self.duration)
+    }
+}
+
+impl fmt::Display for SocketClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, why, received, sent, code: _ } = self;
+        write!(f, "socket {pid} closed: {why} ({received} messages received, {sent} sent)")
+    }
+}
+
+impl fmt::Display for SocketOverloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, bytes, bytes_max } = self;
+        write!(
+            f,
+            "socket {pid} is disconnected: its client reads too slowly ({bytes} of {bytes_max} bytes wait)"
+        )
+    }
+}
+
+impl fmt::Display for TopicUnmatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, topic, event } = self;
+        write!(f, "socket {pid}: ignoring {event:?} for {topic:?}, which is not joined or not routed")
+    }
+}
+
+impl fmt::Display for ChannelMailboxFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, topic } = self;
+        write!(
+            f,
+            "channel {pid} {topic:?} is killed: its mailbox is full and an event of its client was lost"
+        )
+    }
+}
+
+impl Event for SocketConnected {
+    fn name(&self) -> &'static str {
+        "heronry.socket.connected"
+    }
+
+    fn level(&self) -> Level {
+        Level::Debug
+    }
+}
+
+impl Event for SocketClosed {
+    fn name(&self) -> &'static str {
+        "heronry.socket.closed"
+    }
+
+    fn level(&self) -> Level {
+        match self.code {
+            Some(
+                CloseCode::ProtocolError
+                | CloseCode::InvalidUtf8
+                | CloseCode::PolicyViolation
+                | CloseCode::TooBig
+                | CloseCode::InternalError,
+            ) => Level::Warn,
+            Some(CloseCode::Normal | CloseCode::GoingAway | CloseCode::Restart | CloseCode::TryAgain)
+            | None => Level::Debug,
+        }
+    }
+}
+
+impl Event for SocketOverloaded {
+    fn name(&self) -> &'static str {
+        "heronry.socket.overloaded"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
+impl Event for TopicUnmatched {
+    fn name(&self) -> &'static str {
+        "heronry.socket.topic_unmatched"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
+impl Event for ChannelMailboxFull {
+    fn name(&self) -> &'static str {
+        "heronry.channel.mailbox_full"
+    }
+
+    fn level(&self) -> Level {
+        Level::Error
+    }
+}

@@ -1,0 +1,46 @@
+//! The limits of a connection.
+//!
+//! Pure: values with units, defaults and reasons.
+
+use std::time::Duration;
+
+/// What one connection may use. Reaching a limit harms this connection alone.
+///
+/// ```
+/// use heronry_channels::Limits;
+///
+/// let limits = Limits { channels_max: 10, ..Limits::default() };
+/// assert_eq!(limits.frame_bytes_max, 1_500_000);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Topics joined at a time; the next join gets the error `too many channels joined`. Phoenix's default, 100.
+    pub channels_max: usize,
+    /// The largest message that a client may send, in bytes; a larger one closes with 1009. Default 1,500,000.
+    pub frame_bytes_max: usize,
+    /// How long a client may be silent before the connection is closed; any frame counts. phoenix.js sends a heartbeat
+    /// every 30 s. Default 60 s.
+    pub idle_timeout: Duration,
+    /// What may wait to be written to a client that reads slowly, in bytes; more closes with 1008, since what it would
+    /// miss it could not know of. Default 1 MiB.
+    pub outbound_bytes_max: usize,
+    /// Events of a client that its channels have not handled yet; at this number the socket stops reading, so that a
+    /// flooding client waits instead of filling memory. Default 256.
+    pub inflight_max: usize,
+    /// How long channels have to end when their socket does, or when a second join of their topic replaces them; after
+    /// it they are killed. Phoenix's default, 5 s.
+    pub channel_shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            channels_max: 100,
+            frame_bytes_max: 1_500_000,
+            idle_timeout: Duration::from_secs(60),
+            outbound_bytes_max: 1 << 20,
+            inflight_max: 256,
+            channel_shutdown: Duration::from_secs(5),
+        }
+    }
+}

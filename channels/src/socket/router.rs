@@ -1,0 +1,99 @@
+//! Topic to channel: the routes of a socket, and how a socket starts a channel and hands it events.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use heronry::{Context, ExitReason, Pid};
+
+use super::Socket;
+use super::connection::Connection;
+use super::inflight::Permit;
+use super::outbound::SocketMsg;
+use crate::message::{Message, Payload};
+use crate::topic::{TopicError, TopicPattern};
+
+/// The channels of a socket by topic; made in [`Socket::channels`].
+pub struct Routes<S: Socket> {
+    routes: Vec<(TopicPattern, Arc<dyn Starter<S>>)>,
+    error: Option<RouteError>,
+}
+
+/// A route whose topic pattern is wrong; the endpoint does not start with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteError {
+    /// The pattern.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub error: TopicError,
+}
+
+impl<S: Socket> Routes<S> {
+    pub(crate) fn of_socket() -> Result<Arc<Self>, RouteError> {
+        let routes = S::channels(Self { routes: Vec::new(), error: None });
+        match routes.error {
+            Some(error) => Err(error),
+            None => Ok(Arc::new(routes)),
+        }
+    }
+
+    pub(crate) fn add(mut self, pattern: &str, starter: Arc<dyn Starter<S>>) -> Self {
+        match TopicPattern::parse(pattern) {
+            Ok(parsed) => self.routes.push((parsed, starter)),
+            Err(error) => {
+                self.error.get_or_insert(RouteError { pattern: pattern.to_owned(), error });
+            }
+        }
+        self
+    }
+
+    /// The channel for a topic: the first route that matches.
+    pub(super) fn find(&self, topic: &str) -> Option<&Arc<dyn Starter<S>>> {
+        self.routes.iter().find(|(pattern, _)| pattern.matches(topic)).map(|(_, starter)| starter)
+    }
+}
+
+impl<S: Socket> fmt::Debug for Routes<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.routes.iter().map(|(pattern, _)| pattern)).finish()
+    }
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the channel route {:?} is wrong: {}", self.pattern, self.error)
+    }
+}
+
+impl std::error::Error for RouteError {}
+
+/// A join on its way to a channel process.
+pub(crate) struct JoinRequest<S: Socket> {
+    pub(crate) topic: ByteString,
+    pub(crate) join_ref: Option<ByteString>,
+    pub(crate) reference: Option<ByteString>,
+    pub(crate) payload: Payload,
+    pub(crate) connection: Arc<Connection<S>>,
+}
+
+/// Starts channels of one type.
+pub(crate) trait Starter<S: Socket>: Send + Sync {
+    /// Spawns a channel process, linked to the socket process of `ctx`, that begins with the join.
+    fn start(&self, ctx: &Context<SocketMsg>, join: JoinRequest<S>, restarts: u32) -> Arc<dyn Inbox>;
+}
+
+/// What a socket hands a channel.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// An event of the client.
+    Event(Message, Permit),
+    /// End, for this reason.
+    Close(ExitReason),
+}
+
+/// The mailbox of a channel, whatever its type.
+pub(crate) trait Inbox: Send + Sync {
+    fn pid(&self) -> Pid;
+    /// False if the channel takes nothing: it has ended, or its mailbox is full.
+    fn deliver(&self, delivery: Delivery) -> bool;
+}

@@ -1,0 +1,292 @@
+//! A socket process at work, whatever its transport: what arrives goes through `state.rs`, and what that decides is
+//! done here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use heronry::process::{Exit, Info};
+use heronry::pubsub::Subscription;
+use heronry::{Context, ExitReason, Pid, Received, process, telemetry};
+use tokio::time::Instant;
+
+use super::Socket;
+use super::connection::Connection;
+use super::events::{ChannelMailboxFull, TopicUnmatched};
+use super::fastlane::{ChannelPubSub, Lane};
+use super::inflight::Inflight;
+use super::limits::Limits;
+use super::outbound::{Outbound, SocketMsg};
+use super::router::{Delivery, Inbox, JoinRequest, Routes};
+use super::state::{Action, Refs, Refused, State};
+use crate::close::CloseCode;
+use crate::message::{Message, Payload, Reply};
+use crate::serializer::{Frame, Serializer};
+
+/// The socket has to end; this is what its client and its log are told.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) code: CloseCode,
+    pub(crate) why: String,
+}
+
+impl End {
+    pub(crate) fn new(code: CloseCode, why: impl Into<String>) -> Self {
+        Self { code, why: why.into() }
+    }
+}
+
+pub(crate) struct Session<S: Socket> {
+    routes: Arc<Routes<S>>,
+    connection: Arc<Connection<S>>,
+    inflight: Arc<Inflight>,
+    state: State<Pid, Arc<dyn Inbox>>,
+    limits: Limits,
+    out: VecDeque<Frame>,
+    /// When the channel that a join waits for is killed.
+    replace_deadline: Option<Instant>,
+    _id: Option<Subscription>,
+    received: u64,
+    sent: u64,
+}
+
+/// With what a session begins.
+pub(crate) struct Begin<S: Socket> {
+    pub(crate) handler: Arc<S>,
+    pub(crate) assigns: S::Assigns,
+    pub(crate) routes: Arc<Routes<S>>,
+    pub(crate) pubsub: ChannelPubSub,
+    pub(crate) serializer: Arc<dyn Serializer>,
+    pub(crate) transport: &'static str,
+    pub(crate) limits: Limits,
+}
+
+impl<S: Socket> Session<S> {
+    /// Begins in the process of `ctx`, which from now on traps exits: it supervises its channels.
+    pub(crate) fn new(ctx: &Context<SocketMsg>, begin: Begin<S>) -> Self {
+        ctx.trap_exit(true);
+        let id = begin.handler.id(&begin.assigns).map(|id| {
+            let addr = ctx.addr();
+            // A refused message means that the socket is so full that it is being disconnected anyway.
+            let take = move |broadcast| drop(addr.send(SocketMsg::Broadcast(broadcast)));
+            begin.pubsub.subscribe(ctx.pid(), &id, Lane::Process(Arc::new(take)))
+        });
+        let connection = Connection {
+            handler: begin.handler,
+            assigns: begin.assigns,
+            pubsub: begin.pubsub,
+            serializer: begin.serializer,
+            outbound: Outbound::new(ctx.addr(), begin.limits.outbound_bytes_max),
+            transport: begin.transport,
+        };
+        Self {
+            routes: begin.routes,
+            connection: Arc::new(connection),
+            inflight: Inflight::new(begin.limits.inflight_max, ctx.addr()),
+            state: State::new(begin.limits.channels_max),
+            limits: begin.limits,
+            out: VecDeque::new(),
+            replace_deadline: None,
+            _id: id,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// (messages received, messages sent).
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.received, self.sent)
+    }
+
+    /// Whether the next frame of the client may be read: not while a join is under way, nor while its channels have
+    /// as many events to handle as they may.
+    pub(crate) fn may_read(&self) -> bool {
+        self.state.may_read() && self.inflight.has_room()
+    }
+
+    /// Whether something waits to be written.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// The next frame to write.
+    pub(crate) fn pop_output(&mut self) -> Option<Frame> {
+        let frame = self.out.pop_front()?;
+        self.connection.outbound.written(frame.len());
+        self.sent += 1;
+        Some(frame)
+    }
+
+    /// Forgets what waits to be written.
+    pub(crate) fn drop_output(&mut self) {
+        while let Some(frame) = self.out.pop_front() {
+            self.connection.outbound.written(frame.len());
+        }
+    }
+
+    pub(crate) fn replace_deadline(&self) -> Option<Instant> {
+        self.replace_deadline
+    }
+
+    /// The channel that a join waits for has had its time.
+    pub(crate) fn kill_replaced(&mut self) {
+        self.replace_deadline = None;
+        if let Some(pid) = self.state.replacing() {
+            process::kill(pid);
+        }
+    }
+
+    /// A frame of the client.
+    pub(crate) fn frame(&mut self, ctx: &Context<SocketMsg>, frame: Frame) -> Result<(), End> {
+        self.received += 1;
+        let decoded = self.connection.serializer.decode(frame);
+        let message = decoded.map_err(|error| End::new(CloseCode::InternalError, error.to_string()))?;
+        let routes = self.routes.clone();
+        let (topic, event) = (message.topic.clone(), message.event.clone());
+        let action = self.state.message(message, |topic| routes.find(topic).is_some());
+        if matches!(action, Action::ReplyError { why: Refused::Unmatched, .. }) {
+            telemetry::emit(&TopicUnmatched { pid: ctx.pid(), topic, event });
+        }
+        self.act(ctx, action);
+        Ok(())
+    }
+
+    /// Something out of the mailbox.
+    pub(crate) fn receive(
+        &mut self,
+        ctx: &Context<SocketMsg>,
+        received: Received<SocketMsg>,
+    ) -> Result<(), End> {
+        match received {
+            Received::Message(SocketMsg::Frame(frame)) => self.out.push_back(frame),
+            Received::Message(SocketMsg::Joined(pid, frame)) => {
+                self.state.accepted(pid);
+                self.out.push_back(frame);
+            }
+            Received::Message(SocketMsg::Refused(pid, frame)) => {
+                self.state.refused(pid);
+                self.out.push_back(frame);
+            }
+            Received::Message(SocketMsg::Closing(pid)) => self.state.closing(pid),
+            Received::Message(SocketMsg::Resume) => {}
+            Received::Message(SocketMsg::Broadcast(broadcast)) => {
+                if &*broadcast.event == "disconnect" {
+                    return Err(End::new(CloseCode::GoingAway, "disconnect"));
+                }
+            }
+            Received::Message(SocketMsg::Overloaded) => {
+                return Err(End::new(CloseCode::PolicyViolation, "overloaded: the client reads too slowly"));
+            }
+            Received::Info(Info::Exit(Exit { from, reason })) if Some(from) == ctx.parent() => {
+                return Err(End::new(CloseCode::Restart, format!("the server stops: {reason}")));
+            }
+            Received::Info(Info::Exit(Exit { from, .. })) => {
+                let action = self.state.ended(from);
+                self.act(ctx, action);
+            }
+            Received::Info(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Asks all channels to end, since the socket does.
+    pub(crate) fn close_channels(&self) {
+        for channel in self.state.channels() {
+            if !channel.deliver(Delivery::Close(ExitReason::shutdown_with("closed"))) {
+                process::kill(channel.pid());
+            }
+        }
+    }
+
+    pub(crate) fn kill_channels(&self) {
+        for channel in self.state.channels() {
+            process::kill(channel.pid());
+        }
+    }
+
+    pub(crate) fn channels_len(&self) -> usize {
+        self.state.channels_len()
+    }
+
+    fn act(&mut self, ctx: &Context<SocketMsg>, action: Action<Arc<dyn Inbox>>) {
+        match action {
+            Action::Nothing => {}
+            Action::ReplyOk { topic, refs } => self.reply(&topic, &refs, &Reply::ok(Payload::empty())),
+            Action::ReplyError { topic, refs, why } => {
+                let reason = Payload::from(serde_json::json!({ "reason": why.reason() }));
+                self.reply(&topic, &refs, &Reply::error(reason));
+            }
+            Action::Start { join, restarts } => self.start(ctx, join, restarts),
+            Action::Replace { old } => {
+                self.replace_deadline = Some(Instant::now() + self.limits.channel_shutdown);
+                if !old.deliver(Delivery::Close(ExitReason::shutdown_with("duplicate join"))) {
+                    process::kill(old.pid());
+                }
+            }
+            Action::Deliver { to, message } => self.deliver(&to, message),
+            Action::Ended { topic, join_ref, crashed, then } => {
+                let (event, payload) = if crashed {
+                    ("phx_error", Payload::from(serde_json::json!({ "reason": "channel_crash" })))
+                } else {
+                    ("phx_close", Payload::empty())
+                };
+                let reference = join_ref.clone();
+                let message = Message { join_ref, reference, topic, event: event.into(), payload };
+                self.write(self.connection.serializer.encode_message(&message));
+                if let Some((join, restarts)) = then {
+                    self.replace_deadline = None;
+                    self.start(ctx, join, restarts);
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, ctx: &Context<SocketMsg>, join: Message, restarts: u32) {
+        let refs = Refs { join_ref: join.join_ref, reference: join.reference };
+        let starter =
+            self.routes.find(&join.topic).expect("invariant: only routed topics are joined").clone();
+        let started = starter.start(
+            ctx,
+            JoinRequest {
+                topic: join.topic.clone(),
+                join_ref: refs.join_ref.clone(),
+                reference: refs.reference.clone(),
+                payload: join.payload,
+                connection: self.connection.clone(),
+            },
+            restarts,
+        );
+        self.state.started(join.topic, refs, started.pid(), started);
+    }
+
+    fn deliver(&mut self, to: &Arc<dyn Inbox>, message: Message) {
+        let topic = message.topic.clone();
+        let permit = self.inflight.take();
+        if !to.deliver(Delivery::Event(message, permit)) && process::is_alive(to.pid()) {
+            telemetry::emit(&ChannelMailboxFull { pid: to.pid(), topic });
+            process::kill(to.pid());
+        }
+    }
+
+    fn reply(&mut self, topic: &ByteString, refs: &Refs, reply: &Reply) {
+        let frame = self.connection.serializer.encode_reply(
+            refs.join_ref.as_deref(),
+            refs.reference.as_deref(),
+            topic,
+            reply,
+        );
+        self.write(frame);
+    }
+
+    fn write(&mut self, frame: Result<Frame, crate::serializer::EncodeError>) {
+        // The socket's own messages are JSON, which the serializers can always carry.
+        if let Ok(frame) = frame {
+            self.connection.outbound.count(frame.len());
+            self.out.push_back(frame);
+        }
+    }
+}

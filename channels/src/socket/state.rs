@@ -1,0 +1,273 @@
+//! What a socket does about each message of its client and each end of a channel.
+//!
+//! Pure: messages in, actions out. It knows channels by a key and a handle of its owner's and touches neither
+//! processes nor the wire.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use bytestring::ByteString;
+
+use crate::message::Message;
+
+/// The topic and event of heartbeats.
+const HEARTBEAT: (&str, &str) = ("phoenix", "heartbeat");
+
+/// The state of one socket; `K` identifies a channel's process, `H` is how it is reached.
+#[derive(Debug)]
+pub(super) struct State<K, H> {
+    channels_max: usize,
+    joined: HashMap<ByteString, Channel<K, H>>,
+    topics: HashMap<K, ByteString>,
+    /// The join that waits: for its own channel to answer, or for the channel that it replaces to end. Meanwhile no
+    /// further message is read: joins are in order.
+    pending: Option<Pending<K>>,
+    /// How often a channel of this topic crashed on this socket.
+    crashes: HashMap<ByteString, u32>,
+}
+
+#[derive(Debug)]
+struct Channel<K, H> {
+    key: K,
+    handle: H,
+    join_ref: Option<ByteString>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Its join has not answered yet.
+    Joining,
+    Joined,
+    /// It said that it ends in order.
+    Closing,
+}
+
+#[derive(Debug)]
+enum Pending<K> {
+    Joining { key: K, refs: Refs },
+    Replacing { old: K, join: Message },
+}
+
+/// The references of a join, which its reply carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refs {
+    pub(super) join_ref: Option<ByteString>,
+    pub(super) reference: Option<ByteString>,
+}
+
+/// Why a join or an event is answered with an error by the socket itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Unmatched,
+    TooManyChannels,
+    JoinCrashed,
+}
+
+impl Refused {
+    /// The reason that the client reads.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Unmatched => "unmatched topic",
+            Self::TooManyChannels => "too many channels joined",
+            Self::JoinCrashed => "join crashed",
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq)]
+pub(super) enum Action<H> {
+    Nothing,
+    /// Reply ok with `{}`.
+    ReplyOk {
+        topic: ByteString,
+        refs: Refs,
+    },
+    /// Reply error with the reason.
+    ReplyError {
+        topic: ByteString,
+        refs: Refs,
+        why: Refused,
+    },
+    /// Start a channel for this join; then call `started`.
+    Start {
+        join: Message,
+        restarts: u32,
+    },
+    /// End this channel, since a new join of its topic waits for it.
+    Replace {
+        old: H,
+    },
+    /// Hand the channel this message.
+    Deliver {
+        to: H,
+        message: Message,
+    },
+    /// Tell the client that the channel has closed in order, or crashed; then, if a join waited for that, start it.
+    Ended {
+        topic: ByteString,
+        join_ref: Option<ByteString>,
+        crashed: bool,
+        then: Option<(Message, u32)>,
+    },
+}
+
+impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
+    pub(super) fn new(channels_max: usize) -> Self {
+        Self {
+            channels_max,
+            joined: HashMap::new(),
+            topics: HashMap::new(),
+            pending: None,
+            crashes: HashMap::new(),
+        }
+    }
+
+    /// Whether the next message of the client may be read.
+    pub(super) fn may_read(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    pub(super) fn channels(&self) -> impl Iterator<Item = &H> {
+        self.joined.values().map(|channel| &channel.handle)
+    }
+
+    pub(super) fn channels_len(&self) -> usize {
+        self.joined.len()
+    }
+
+    /// The channel that a waiting join replaces.
+    pub(super) fn replacing(&self) -> Option<K> {
+        match &self.pending {
+            Some(Pending::Replacing { old, .. }) => Some(*old),
+            Some(Pending::Joining { .. }) | None => None,
+        }
+    }
+
+    /// A message of the client. `routed` says whether a channel serves its topic.
+    pub(super) fn message(&mut self, message: Message, routed: impl FnOnce(&str) -> bool) -> Action<H> {
+        if (&*message.topic, &*message.event) == HEARTBEAT {
+            let refs = Refs { join_ref: None, reference: message.reference };
+            return Action::ReplyOk { topic: message.topic, refs };
+        }
+        match &*message.event {
+            "phx_join" => self.join(message, routed),
+            event => match self.joined.get(&message.topic) {
+                Some(channel) if is_stale(&message, channel) => Action::Nothing,
+                Some(channel) => Action::Deliver { to: channel.handle.clone(), message },
+                None if event == "phx_leave" => {
+                    let refs = Refs { join_ref: message.join_ref, reference: message.reference };
+                    Action::ReplyOk { topic: message.topic, refs }
+                }
+                None => unmatched(message),
+            },
+        }
+    }
+
+    fn join(&mut self, join: Message, routed: impl FnOnce(&str) -> bool) -> Action<H> {
+        if !routed(&join.topic) {
+            return unmatched(join);
+        }
+        if let Some(old) = self.joined.get(&join.topic) {
+            let handle = old.handle.clone();
+            self.pending = Some(Pending::Replacing { old: old.key, join });
+            return Action::Replace { old: handle };
+        }
+        if self.joined.len() >= self.channels_max {
+            let refs = Refs { join_ref: join.join_ref, reference: join.reference };
+            return Action::ReplyError { topic: join.topic, refs, why: Refused::TooManyChannels };
+        }
+        let restarts = self.crashes_of(&join.topic);
+        Action::Start { join, restarts }
+    }
+
+    /// The channel of a join was started; it has not answered yet.
+    pub(super) fn started(&mut self, topic: ByteString, refs: Refs, key: K, handle: H) {
+        let join_ref = refs.join_ref.clone().or_else(|| refs.reference.clone());
+        self.topics.insert(key, topic.clone());
+        self.joined.insert(topic, Channel { key, handle, join_ref, phase: Phase::Joining });
+        self.pending = Some(Pending::Joining { key, refs });
+    }
+
+    /// A channel accepted its join.
+    pub(super) fn accepted(&mut self, key: K) {
+        self.answered(key);
+        if let Some(channel) = self.by_key(key) {
+            channel.phase = Phase::Joined;
+        }
+    }
+
+    /// A channel refused its join: it is none.
+    pub(super) fn refused(&mut self, key: K) {
+        self.answered(key);
+        if let Some(topic) = self.topics.remove(&key) {
+            self.joined.remove(&topic);
+        }
+    }
+
+    /// A channel will end in order.
+    pub(super) fn closing(&mut self, key: K) {
+        if let Some(channel) = self.by_key(key) {
+            channel.phase = Phase::Closing;
+        }
+    }
+
+    /// A channel's process has ended.
+    pub(super) fn ended(&mut self, key: K) -> Action<H> {
+        let Some(topic) = self.topics.remove(&key) else { return Action::Nothing };
+        let Some(channel) = self.joined.remove(&topic) else { return Action::Nothing };
+        match (channel.phase, self.pending.take()) {
+            (Phase::Joining, Some(Pending::Joining { refs, .. })) => {
+                self.count_crash(&topic);
+                Action::ReplyError { topic, refs, why: Refused::JoinCrashed }
+            }
+            (_, Some(Pending::Replacing { old, join })) if old == key => {
+                let restarts = self.crashes_of(&topic);
+                let then = Some((join, restarts));
+                Action::Ended { topic, join_ref: channel.join_ref, crashed: false, then }
+            }
+            (phase, pending) => {
+                self.pending = pending;
+                let crashed = phase != Phase::Closing;
+                if crashed {
+                    self.count_crash(&topic);
+                }
+                Action::Ended { topic, join_ref: channel.join_ref, crashed, then: None }
+            }
+        }
+    }
+
+    fn by_key(&mut self, key: K) -> Option<&mut Channel<K, H>> {
+        self.joined.get_mut(self.topics.get(&key)?)
+    }
+
+    fn answered(&mut self, key: K) {
+        if matches!(&self.pending, Some(Pending::Joining { key: waiting, .. }) if *waiting == key) {
+            self.pending = None;
+        }
+    }
+
+    fn crashes_of(&self, topic: &ByteString) -> u32 {
+        self.crashes.get(topic).copied().unwrap_or(0)
+    }
+
+    /// Counts are kept for as many topics as may be joined: a client cannot fill memory with crashes.
+    fn count_crash(&mut self, topic: &ByteString) {
+        if self.crashes.len() < self.channels_max || self.crashes.contains_key(topic) {
+            *self.crashes.entry(topic.clone()).or_default() += 1;
+        }
+    }
+}
+
+fn is_stale<K, H>(message: &Message, channel: &Channel<K, H>) -> bool {
+    message.join_ref.is_some() && message.join_ref != channel.join_ref
+}
+
+fn unmatched<H>(message: Message) -> Action<H> {
+    let refs = Refs { join_ref: None, reference: message.reference };
+    Action::ReplyError { topic: message.topic, refs, why: Refused::Unmatched }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! The WebSocket mount of a socket: from an HTTP request to a socket process.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use heronry::process::SpawnOptions;
+use heronry::supervisor::{ChildError, DynamicRef};
+use heronry::{ChildSpec, Context, ExitReason, telemetry};
+use http::{Request, Response, StatusCode};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use parking_lot::RwLock;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::origin::CheckOrigin;
+use super::websocket::WebSocketLoop;
+use super::{Transport, handshake};
+use crate::body::Body;
+use crate::params::Params;
+use crate::serializer::Serializer;
+use crate::socket::{
+    Begin, ChannelPubSub, Connect, Limits, Refusal, Routes, Session, Socket, SocketConnected, SocketMsg,
+};
+use crate::vsn::Protocol;
+
+/// How long the HTTP layer has to hand the connection over after it has answered.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a socket is mounted.
+#[derive(Clone, Debug, Default)]
+pub struct SocketOptions {
+    /// What one connection may use.
+    pub limits: Limits,
+    /// Which pages may connect; by default those of the same host.
+    pub check_origin: CheckOrigin,
+}
+
+/// What the sockets of an endpoint share.
+pub(crate) struct SocketHome {
+    pub(crate) pubsub: ChannelPubSub,
+    pub(crate) v2: Arc<dyn Serializer>,
+    /// The supervisor of the socket processes, while it runs.
+    pub(crate) supervisor: RwLock<Option<DynamicRef>>,
+}
+
+pub(crate) struct WebSocketMount<S: Socket> {
+    pub(crate) handler: Arc<S>,
+    pub(crate) routes: Arc<Routes<S>>,
+    pub(crate) options: SocketOptions,
+    pub(crate) home: Arc<SocketHome>,
+}
+
+impl<S: Socket> Transport for WebSocketMount<S> {
+    fn serve(&self, request: Request<()>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        let (handler, routes) = (self.handler.clone(), self.routes.clone());
+        let (options, home) = (self.options.clone(), self.home.clone());
+        Box::pin(
+            async move { connect(handler, routes, &options, home, request).await.unwrap_or_else(refuse) },
+        )
+    }
+}
+
+impl<S: Socket> fmt::Debug for WebSocketMount<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketMount").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+fn refuse(refusal: Refusal) -> Response<Body> {
+    let mut response = Response::new(Body::from(refusal.body));
+    *response.status_mut() = refusal.status;
+    response
+}
+
+async fn connect<S: Socket>(
+    handler: Arc<S>,
+    routes: Arc<Routes<S>>,
+    options: &SocketOptions,
+    home: Arc<SocketHome>,
+    mut request: Request<()>,
+) -> Result<Response<Body>, Refusal> {
+    let accept = match handshake::check(&request) {
+        Ok(accept) => accept,
+        Err(error) => return Ok(error.into_response()),
+    };
+    if !options.check_origin.allows(request.headers()) {
+        return Err(Refusal::forbidden());
+    }
+    let mut params = Params::parse(request.uri().query().unwrap_or_default())
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let vsn = params.remove("vsn");
+    let serializer = match Protocol::negotiate(vsn.as_ref().and_then(|vsn| vsn.as_str())) {
+        Ok(Protocol::V2) => home.v2.clone(),
+        Ok(Protocol::V1) | Err(_) => return Err(Refusal::forbidden()),
+    };
+    let on_upgrade = hyper::upgrade::on(&mut request);
+    let start = Instant::now();
+    let (parts, ()) = request.into_parts();
+    let assigns = handler.connect(&Connect::new(params, parts)).await?;
+    let id = handler.id(&assigns);
+    let begin = Begin {
+        handler,
+        assigns,
+        routes,
+        pubsub: home.pubsub.clone(),
+        serializer,
+        transport: "websocket",
+        limits: options.limits,
+    };
+    let pid = start_socket(&home, id.as_deref(), begin, on_upgrade).await?;
+    telemetry::emit(&SocketConnected { pid, id, transport: "websocket", duration: start.elapsed() });
+    Ok(accept.into_response())
+}
+
+async fn start_socket<S: Socket>(
+    home: &SocketHome,
+    id: Option<&str>,
+    begin: Begin<S>,
+    on_upgrade: OnUpgrade,
+) -> Result<heronry::Pid, Refusal> {
+    let supervisor = home.supervisor.read().clone();
+    let Some(supervisor) = supervisor else {
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the endpoint's child spec is not running: put it into the supervision tree",
+        ));
+    };
+    let label = id.map_or_else(|| "socket".to_owned(), |id| format!("socket {id}"));
+    let spec = ChildSpec::once(label, move |spawner| {
+        let spawned = spawner
+            .options(|options: SpawnOptions| options.trap_exit(true).mailbox_limit(usize::MAX))
+            .spawn(|ctx| run(ctx, begin, on_upgrade));
+        std::future::ready(spawned.map(|addr| addr.pid()))
+    });
+    supervisor.start_child(spec).await.map_err(|error| {
+        let body = match &error {
+            ChildError::MaxChildren(_) => "this server has as many connections as it takes; try again later",
+            _ => "this server is stopping or restarting; try again",
+        };
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, body)
+    })
+}
+
+/// The body of a socket process.
+async fn run<S: Socket>(mut ctx: Context<SocketMsg>, begin: Begin<S>, on_upgrade: OnUpgrade) -> ExitReason {
+    let Ok(Ok(upgraded)) = tokio::time::timeout(UPGRADE_TIMEOUT, on_upgrade).await else {
+        return ExitReason::shutdown_with("the client went away before the connection was upgraded");
+    };
+    let (io, already_read) = Io::of(upgraded);
+    let session = Session::new(&ctx, begin);
+    let mut socket = WebSocketLoop::new(io, already_read, session).await;
+    std::future::poll_fn(|cx| socket.poll(cx, &mut ctx)).await
+}
+
+/// The wire: the TCP connection itself where the endpoint's own listener accepted it, without the layers that HTTP
+/// needed; else whatever the server gave.
+enum Io {
+    Tcp(TcpStream),
+    Other(Box<TokioIo<Upgraded>>),
+}
+
+impl Io {
+    /// With what was read beyond the request.
+    fn of(upgraded: Upgraded) -> (Self, Vec<u8>) {
+        match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => (Self::Tcp(parts.io.into_inner()), parts.read_buf.into()),
+            Err(upgraded) => (Self::Other(Box::new(TokioIo::new(upgraded))), Vec::new()),
+        }
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Other(other) => Pin::new(other).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Other(other) => Pin::new(other).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Other(other) => Pin::new(other).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Other(other) => Pin::new(other).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The WebSocket transport: one task, one queue, one flush.
+//!
+//! The socket process polls everything itself: its mailbox, the frames that wait to be written, the frames that the
+//! client sent. It reads only while it can write and its channels keep up, so that a client that floods or does not
+//! read waits in its own kernel buffers.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use futures_sink::Sink;
+use heronry::{Context, ExitReason, telemetry};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Bytes, Utf8Bytes};
+
+use crate::close::CloseCode;
+use crate::serializer::Frame;
+use crate::socket::{End, Limits, Session, Socket, SocketClosed, SocketMsg};
+
+/// The read buffer of a connection. Tungstenite allocates it at once and keeps it; its default of 128 KiB would be by
+/// far the largest part of an idle connection.
+pub(crate) const READ_BUFFER_BYTES: usize = 1_024;
+
+/// What is gathered before it is written without a flush.
+pub(crate) const WRITE_BUFFER_BYTES: usize = 4_096;
+
+/// How long a client has to take the close frame and answer it.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// Messages read in one poll before others get the thread.
+const READS_PER_POLL: usize = 64;
+
+/// The configuration of tungstenite for these limits.
+pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        // One message is fed at a time and the next only when the one before is through: what may wait is bounded by
+        // the outbound queue, and a single larger message must still fit.
+        .max_write_buffer_size(usize::MAX)
+        .max_message_size(Some(limits.frame_bytes_max))
+        .max_frame_size(Some(limits.frame_bytes_max))
+}
+
+/// A socket process over a WebSocket; a future that ends when both the client and the channels have.
+pub(crate) struct WebSocketLoop<S: Socket, I> {
+    stream: WebSocketStream<I>,
+    session: Session<S>,
+    phase: Phase,
+    /// The last time that the client sent something.
+    heard: Instant,
+    timer: Pin<Box<Sleep>>,
+    /// A write is under way that the client's window does not take.
+    blocked: bool,
+    /// Something was fed and not flushed.
+    unflushed: bool,
+}
+
+enum Phase {
+    Open,
+    Closing(Closing),
+}
+
+struct Closing {
+    why: String,
+    code: Option<CloseCode>,
+    /// The client takes part no more: it has closed, is gone, or had its time.
+    client_gone: bool,
+    client_deadline: Instant,
+    /// When channels that have not ended are killed; `None` once they were.
+    channels_deadline: Option<Instant>,
+    /// Tungstenite reads no more after an error, but what the client still sends must be taken off the wire: closing
+    /// with unread bytes resets the connection, and the close frame may be lost with it.
+    drain_raw: bool,
+}
+
+/// What reading came to.
+enum Read {
+    More,
+    Blocked,
+    End(End),
+    Gone(String),
+}
+
+impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
+    pub(crate) async fn new(io: I, already_read: Vec<u8>, session: Session<S>) -> Self {
+        let config = Some(config(session.limits()));
+        let stream = if already_read.is_empty() {
+            WebSocketStream::from_raw_socket(io, Role::Server, config).await
+        } else {
+            WebSocketStream::from_partially_read(io, already_read, Role::Server, config).await
+        };
+        let heard = Instant::now();
+        let timer = Box::pin(tokio::time::sleep_until(heard + session.limits().idle_timeout));
+        Self { stream, session, phase: Phase::Open, heard, timer, blocked: false, unflushed: false }
+    }
+
+    /// Does all that can be done now; ready with the exit reason of the process.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        ctx: &mut Context<SocketMsg>,
+    ) -> Poll<ExitReason> {
+        while let Poll::Ready(received) = ctx.poll_receive(cx) {
+            if let Err(end) = self.session.receive(ctx, received) {
+                self.close(end, false);
+            }
+        }
+        if let Phase::Open = self.phase {
+            self.poll_open(cx, ctx);
+        }
+        self.poll_timer(cx);
+        match self.phase {
+            Phase::Open => Poll::Pending,
+            Phase::Closing(_) => self.poll_closing(cx, ctx),
+        }
+    }
+
+    fn poll_open(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>) {
+        let mut reads = READS_PER_POLL;
+        loop {
+            if let Err(error) = self.write(cx) {
+                return self.gone(error.to_string());
+            }
+            if self.blocked || !self.session.may_read() {
+                return;
+            }
+            match self.read(cx, ctx, &mut reads) {
+                // The answers to what was read are written before more is.
+                Read::Blocked if self.session.has_output() => {}
+                Read::Blocked => return,
+                Read::More if reads == 0 => {
+                    cx.waker().wake_by_ref();
+                    return;
+                }
+                Read::More => {}
+                Read::End(end) => return self.close(end, true),
+                Read::Gone(why) => return self.gone(why),
+            }
+        }
+    }
+
+    /// Feeds all that waits, then flushes once.
+    fn write(&mut self, cx: &mut TaskContext<'_>) -> Result<(), tungstenite::Error> {
+        loop {
+            if self.session.has_output() {
+                match Pin::new(&mut self.stream).poll_ready(cx)? {
+                    Poll::Ready(()) => {
+                        let frame = self.session.pop_output().expect("invariant: there is output");
+                        Pin::new(&mut self.stream).start_send(to_wire(frame))?;
+                        self.unflushed = true;
+                    }
+                    Poll::Pending => {
+                        self.blocked = true;
+                        return Ok(());
+                    }
+                }
+            } else if self.unflushed {
+                match Pin::new(&mut self.stream).poll_flush(cx)? {
+                    Poll::Ready(()) => self.unflushed = false,
+                    Poll::Pending => {
+                        self.blocked = true;
+                        return Ok(());
+                    }
+                }
+            } else {
+                self.blocked = false;
+                return Ok(());
+            }
+        }
+    }
+
+    fn read(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>, reads: &mut usize) -> Read {
+        while *reads > 0 {
+            let message = match Pin::new(&mut self.stream).poll_next(cx) {
+                Poll::Pending => return Read::Blocked,
+                Poll::Ready(None) => return Read::Gone("closed by the client".to_owned()),
+                Poll::Ready(Some(Err(error))) => return on_error(error),
+                Poll::Ready(Some(Ok(message))) => message,
+            };
+            *reads -= 1;
+            self.heard = Instant::now();
+            let handled = match message {
+                tungstenite::Message::Text(text) => {
+                    let text = Bytes::from(text).try_into().expect("invariant: a text message is UTF-8");
+                    self.session.frame(ctx, Frame::Text(text))
+                }
+                tungstenite::Message::Binary(bytes) => self.session.frame(ctx, Frame::Binary(bytes)),
+                // Tungstenite answers a ping and a close at its next read.
+                tungstenite::Message::Ping(_)
+                | tungstenite::Message::Pong(_)
+                | tungstenite::Message::Close(_)
+                | tungstenite::Message::Frame(_) => Ok(()),
+            };
+            if let Err(end) = handled {
+                return Read::End(end);
+            }
+            if !self.session.may_read() {
+                return Read::More;
+            }
+        }
+        Read::More
+    }
+
+    /// Begins to close with a code: the client is told, the channels are asked to end.
+    fn close(&mut self, end: End, drain_raw: bool) {
+        if let Phase::Closing(_) = self.phase {
+            return;
+        }
+        self.session.drop_output();
+        let frame = CloseFrame { code: end.code.code().into(), reason: close_reason(&end) };
+        let told = Pin::new(&mut self.stream).start_send(tungstenite::Message::Close(Some(frame)));
+        self.begin_closing(end.why, Some(end.code), told.is_err(), drain_raw);
+    }
+
+    fn gone(&mut self, why: String) {
+        if let Phase::Open = self.phase {
+            self.begin_closing(why, None, true, false);
+        }
+    }
+
+    fn begin_closing(&mut self, why: String, code: Option<CloseCode>, client_gone: bool, drain_raw: bool) {
+        self.session.close_channels();
+        let now = Instant::now();
+        let closing = Closing {
+            why,
+            code,
+            client_gone,
+            client_deadline: now + CLOSE_WAIT,
+            channels_deadline: Some(now + self.session.limits().channel_shutdown),
+            drain_raw,
+        };
+        self.timer.as_mut().reset(now + CLOSE_WAIT);
+        self.phase = Phase::Closing(closing);
+    }
+
+    fn poll_closing(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>) -> Poll<ExitReason> {
+        // What channels still send has no reader.
+        self.session.drop_output();
+        let Phase::Closing(closing) = &mut self.phase else { return Poll::Pending };
+        if !closing.client_gone {
+            closing.client_gone = poll_goodbye(&mut self.stream, cx, closing.drain_raw).is_ready();
+        }
+        if !closing.client_gone || self.session.channels_len() > 0 {
+            return Poll::Pending;
+        }
+        let (received, sent) = self.session.counts();
+        telemetry::emit(&SocketClosed {
+            pid: ctx.pid(),
+            why: closing.why.clone(),
+            code: closing.code,
+            received,
+            sent,
+        });
+        Poll::Ready(ExitReason::shutdown_with(closing.why.as_str()))
+    }
+
+    fn poll_timer(&mut self, cx: &mut TaskContext<'_>) {
+        if let Some(deadline) = self.session.replace_deadline()
+            && deadline < self.timer.deadline()
+        {
+            self.timer.as_mut().reset(deadline);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let next = match &mut self.phase {
+                Phase::Open => self.open_deadline(now),
+                Phase::Closing(closing) => {
+                    closing.client_gone |= now >= closing.client_deadline;
+                    match closing.channels_deadline {
+                        Some(deadline) if now >= deadline => {
+                            closing.channels_deadline = None;
+                            self.session.kill_channels();
+                            None
+                        }
+                        deadline => deadline,
+                    }
+                }
+            };
+            match next {
+                Some(deadline) => self.timer.as_mut().reset(deadline),
+                None => return,
+            }
+        }
+    }
+
+    /// Acts on what is due while the socket is open; the next deadline.
+    fn open_deadline(&mut self, now: Instant) -> Option<Instant> {
+        if self.session.replace_deadline().is_some_and(|deadline| now >= deadline) {
+            self.session.kill_replaced();
+        }
+        let idle = self.heard + self.session.limits().idle_timeout;
+        if now >= idle {
+            let why = format!("nothing heard for {:?}", self.session.limits().idle_timeout);
+            self.close(End::new(CloseCode::GoingAway, why), false);
+            return Some(now + CLOSE_WAIT);
+        }
+        Some(self.session.replace_deadline().map_or(idle, |deadline| deadline.min(idle)))
+    }
+}
+
+/// Flushes the close frame and takes what the client sends until it closes too.
+fn poll_goodbye<I>(stream: &mut WebSocketStream<I>, cx: &mut TaskContext<'_>, drain_raw: bool) -> Poll<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    match Pin::new(&mut *stream).poll_flush(cx) {
+        Poll::Ready(Ok(())) => {}
+        Poll::Ready(Err(_)) => return Poll::Ready(()),
+        Poll::Pending => return Poll::Pending,
+    }
+    if !drain_raw {
+        return loop {
+            match ready!(Pin::new(&mut *stream).poll_next(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => break Poll::Ready(()),
+            }
+        };
+    }
+    ready!(Pin::new(stream.get_mut()).poll_shutdown(cx)).ok();
+    let mut scratch = [0; 1_024];
+    loop {
+        let mut buffer = ReadBuf::new(&mut scratch);
+        match ready!(Pin::new(stream.get_mut()).poll_read(cx, &mut buffer)) {
+            Ok(()) if buffer.filled().is_empty() => return Poll::Ready(()),
+            Ok(()) => {}
+            Err(_) => return Poll::Ready(()),
+        }
+    }
+}
+
+fn to_wire(frame: Frame) -> tungstenite::Message {
+    match frame {
+        Frame::Text(text) => {
+            let text = Utf8Bytes::try_from(text.into_bytes()).expect("invariant: a text frame is UTF-8");
+            tungstenite::Message::Text(text)
+        }
+        Frame::Binary(bytes) => tungstenite::Message::Binary(bytes),
+    }
+}
+
+/// A close frame has room for 123 bytes of reason.
+fn close_reason(end: &End) -> Utf8Bytes {
+    let reason = end.code.reason();
+    reason[..reason.floor_char_boundary(123)].into()
+}
+
+fn on_error(error: tungstenite::Error) -> Read {
+    use tungstenite::Error;
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+            let why = format!("a message of {size} bytes, {max_size} are allowed");
+            Read::End(End::new(CloseCode::TooBig, why))
+        }
+        Error::Utf8(_) => Read::End(End::new(CloseCode::InvalidUtf8, "text that is not UTF-8")),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            Read::Gone("the connection broke off".to_owned())
+        }
+        Error::Protocol(error) => Read::End(End::new(CloseCode::ProtocolError, error.to_string())),
+        Error::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+            Read::Gone("the connection was reset".to_owned())
+        }
+        other => Read::Gone(other.to_string()),
+    }
+}
