@@ -2,6 +2,8 @@
 //!
 //! Without the feature `e2e` they need nothing but this workspace; with it, what `tests/run` installs and builds.
 
+mod channels;
 #[cfg(feature = "e2e")]
 mod e2e;
 mod floors;
+mod support;

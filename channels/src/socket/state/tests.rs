@@ -1,1 +1,202 @@
-//! Tests.
+//! Each (state of the socket, message or end) and what it leads to.
+
+use super::*;
+use crate::message::Payload;
+
+type TestState = State<u32, &'static str>;
+
+fn message(join_ref: Option<&str>, reference: &str, topic: &str, event: &str) -> Message {
+    Message {
+        join_ref: join_ref.map(Into::into),
+        reference: Some(reference.into()),
+        topic: topic.into(),
+        event: event.into(),
+        payload: Payload::empty(),
+    }
+}
+
+fn refs(join_ref: Option<&str>, reference: &str) -> Refs {
+    Refs { join_ref: join_ref.map(Into::into), reference: Some(reference.into()) }
+}
+
+fn routed(topic: &str) -> bool {
+    topic.starts_with("room:")
+}
+
+fn send(
+    state: &mut TestState,
+    join_ref: Option<&str>,
+    reference: &str,
+    topic: &str,
+    event: &str,
+) -> Action<&'static str> {
+    state.message(message(join_ref, reference, topic, event), routed)
+}
+
+/// Sends a join and starts its channel.
+fn join(state: &mut TestState, reference: &str, topic: &str, key: u32, handle: &'static str) {
+    let action = send(state, Some(reference), reference, topic, "phx_join");
+    assert!(matches!(action, Action::Start { .. }), "{action:?}");
+    state.started(topic.into(), refs(Some(reference), reference), key, handle);
+}
+
+/// A socket on which channel 1 ("one") has joined `room:a` with join_ref 1.
+fn joined() -> TestState {
+    let mut state = State::new(2);
+    join(&mut state, "1", "room:a", 1, "one");
+    state.accepted(1);
+    state
+}
+
+fn error(topic: &str, refs: Refs, why: Refused) -> Action<&'static str> {
+    Action::ReplyError { topic: topic.into(), refs, why }
+}
+
+fn ended(join_ref: &str, crashed: bool) -> Action<&'static str> {
+    Action::Ended { topic: "room:a".into(), join_ref: Some(join_ref.into()), crashed, then: None }
+}
+
+#[test]
+fn messages_that_the_socket_answers_itself() {
+    let table = [
+        ("phoenix", "heartbeat", Action::ReplyOk { topic: "phoenix".into(), refs: refs(None, "9") }),
+        ("phoenix", "other", error("phoenix", refs(None, "9"), Refused::Unmatched)),
+        ("nowhere", "phx_join", error("nowhere", refs(None, "9"), Refused::Unmatched)),
+        ("room:b", "shout", error("room:b", refs(None, "9"), Refused::Unmatched)),
+        ("room:b", "phx_leave", Action::ReplyOk { topic: "room:b".into(), refs: refs(Some("3"), "9") }),
+    ];
+    for (topic, event, want) in table {
+        assert_eq!(send(&mut joined(), Some("3"), "9", topic, event), want, "{topic} {event}");
+    }
+}
+
+#[test]
+fn messages_for_a_joined_topic() {
+    let delivered = |join_ref: Option<&str>, event: &str| Action::Deliver {
+        to: "one",
+        message: message(join_ref, "9", "room:a", event),
+    };
+    let table = [
+        (Some("1"), "shout", delivered(Some("1"), "shout")),
+        (None, "shout", delivered(None, "shout")),
+        (Some("0"), "shout", Action::Nothing),
+        (Some("1"), "phx_leave", delivered(Some("1"), "phx_leave")),
+        (Some("0"), "phx_leave", Action::Nothing),
+        (Some("2"), "phx_join", Action::Replace { old: "one" }),
+    ];
+    for (join_ref, event, want) in table {
+        assert_eq!(send(&mut joined(), join_ref, "9", "room:a", event), want, "{join_ref:?} {event}");
+    }
+}
+
+#[test]
+fn a_join_holds_up_reading_until_it_is_answered() {
+    for answer in [State::accepted, State::refused] {
+        let mut state = joined();
+        assert!(state.may_read());
+        join(&mut state, "2", "room:b", 2, "two");
+        assert!(!state.may_read());
+        answer(&mut state, 2);
+        assert!(state.may_read());
+    }
+}
+
+#[test]
+fn a_refused_join_is_no_channel() {
+    let mut state = joined();
+    join(&mut state, "2", "room:b", 2, "two");
+    state.refused(2);
+    assert_eq!(state.ended(2), Action::Nothing);
+    assert_eq!(
+        send(&mut state, None, "9", "room:b", "x"),
+        error("room:b", refs(None, "9"), Refused::Unmatched)
+    );
+}
+
+#[test]
+fn a_join_that_crashes_is_answered() {
+    let mut state = joined();
+    join(&mut state, "2", "room:b", 2, "two");
+    assert_eq!(state.ended(2), error("room:b", refs(Some("2"), "2"), Refused::JoinCrashed));
+    assert!(state.may_read());
+}
+
+#[test]
+fn an_end_is_a_crash_unless_it_was_announced() {
+    let mut state = joined();
+    assert_eq!(state.ended(1), ended("1", true));
+    assert_eq!(state.ended(1), Action::Nothing);
+
+    let mut state = joined();
+    state.closing(1);
+    assert_eq!(state.ended(1), ended("1", false));
+}
+
+#[test]
+fn a_second_join_waits_for_the_end_of_the_first() {
+    let mut state = joined();
+    let join = message(Some("2"), "2", "room:a", "phx_join");
+    assert_eq!(state.message(join.clone(), routed), Action::Replace { old: "one" });
+    assert!(!state.may_read());
+    assert_eq!(state.replacing(), Some(1));
+    let want = Action::Ended {
+        topic: "room:a".into(),
+        join_ref: Some("1".into()),
+        crashed: false,
+        then: Some((join, 0)),
+    };
+    assert_eq!(state.ended(1), want);
+    state.started("room:a".into(), refs(Some("2"), "2"), 2, "new");
+    state.accepted(2);
+    assert!(state.may_read());
+}
+
+#[test]
+fn another_end_does_not_start_a_waiting_join() {
+    let mut state = joined();
+    join(&mut state, "2", "room:b", 2, "two");
+    state.accepted(2);
+    send(&mut state, Some("3"), "3", "room:a", "phx_join");
+    assert!(matches!(state.ended(2), Action::Ended { then: None, crashed: true, .. }));
+    assert_eq!(state.replacing(), Some(1));
+}
+
+#[test]
+fn only_so_many_channels() {
+    let mut state = joined();
+    join(&mut state, "2", "room:b", 2, "two");
+    state.accepted(2);
+    let third = send(&mut state, Some("3"), "3", "room:c", "phx_join");
+    assert_eq!(third, error("room:c", refs(Some("3"), "3"), Refused::TooManyChannels));
+    assert_eq!(send(&mut state, Some("4"), "4", "room:a", "phx_join"), Action::Replace { old: "one" });
+}
+
+#[test]
+fn crashes_are_counted_for_the_next_channel_of_the_topic() {
+    let mut state = joined();
+    state.ended(1);
+    let again = send(&mut state, Some("2"), "2", "room:a", "phx_join");
+    assert!(matches!(again, Action::Start { restarts: 1, .. }), "{again:?}");
+}
+
+#[test]
+fn crash_counts_are_kept_for_few_topics() {
+    let mut state = State::new(2);
+    for key in 0..1_000 {
+        let topic = format!("room:{key}");
+        join(&mut state, "1", &topic, key, "one");
+        state.ended(key);
+    }
+    assert_eq!(state.crashes.len(), 2);
+}
+
+#[test]
+fn a_join_without_join_ref_is_known_by_its_reference() {
+    let mut state: TestState = State::new(2);
+    send(&mut state, None, "7", "room:a", "phx_join");
+    state.started("room:a".into(), refs(None, "7"), 1, "one");
+    state.accepted(1);
+    assert_eq!(send(&mut state, Some("8"), "9", "room:a", "x"), Action::Nothing);
+    assert!(matches!(send(&mut state, Some("7"), "9", "room:a", "x"), Action::Deliver { .. }));
+    assert_eq!(state.ended(1), ended("7", true));
+}

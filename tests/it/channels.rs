@@ -1,0 +1,6 @@
+//! Sockets and channels over a real WebSocket, frame by frame, as `phoenix.js` would see them.
+
+mod abuse;
+mod http;
+mod lifecycle;
+mod room;
