@@ -137,8 +137,13 @@ impl fmt::Debug for Name {
 }
 
 impl fmt::Display for Label {
+    /// With control characters escaped: a label may hold what a client sent, and must not be able to forge lines of a
+    /// log or of the tree.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        for c in self.as_str().chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod browser;
 mod chat;
+mod footprint;
 mod phoenix_js;
 
 /// How long a change may take to show: long enough for a loaded machine and for the client's slowest retry (5 s).

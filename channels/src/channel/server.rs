@@ -16,13 +16,14 @@ use crate::socket::{
     ChannelLane, Delivery, Inbox, JoinRequest, Lane, Outbound, Permit, Routes, Socket, SocketMsg, Starter,
 };
 
-/// What arrives in a channel's mailbox.
+/// What arrives in a channel's mailbox. What is large is boxed: the size of this is kept several times over by every
+/// idle channel, in its mailbox and in the futures of its callbacks.
 #[derive(Debug)]
 pub(crate) enum Incoming<M> {
     /// An event of the client; the permit goes when it is handled.
-    Event(Message, Permit),
+    Event(Box<Message>, Permit),
     /// A broadcast that the channel intercepts.
-    Out(Broadcast),
+    Out(Box<Broadcast>),
     /// A message for `handle_info`.
     Info(M),
     /// End, for this reason.
@@ -119,12 +120,13 @@ impl<C: Channel> Server for ChannelServer<C> {
     async fn handle(&mut self, incoming: Self::Msg, ctx: &mut Context<Self::Msg>) -> Next {
         let outcome = match incoming {
             Incoming::Event(message, permit) => {
-                let outcome = self.event(message, ctx).await;
+                let outcome = self.event(message, ctx.pid()).await;
                 drop(permit);
                 outcome
             }
             Incoming::Out(broadcast) => {
-                self.channel.handle_out(&broadcast.event, broadcast.payload, &mut self.socket).await
+                let Broadcast { event, payload, .. } = *broadcast;
+                self.channel.handle_out(&event, payload, &mut self.socket).await
             }
             Incoming::Info(msg) => self.channel.handle_info(msg, &mut self.socket).await,
             Incoming::Close(reason) => Ok(Handled::Stop(reason)),
@@ -141,20 +143,17 @@ impl<C: Channel> Server for ChannelServer<C> {
 }
 
 impl<C: Channel> ChannelServer<C> {
-    async fn event(&mut self, message: Message, ctx: &Context<Incoming<C::Msg>>) -> Outcome {
-        self.socket.reference = message.reference;
-        if &*message.event == "phx_leave" {
+    async fn event(&mut self, message: Box<Message>, pid: Pid) -> Outcome {
+        let Message { reference, event, payload, .. } = *message;
+        self.socket.reference = reference;
+        if &*event == "phx_leave" {
             let left = ExitReason::shutdown_with("left");
             return Ok(Handled::StopReply(left, Reply::ok(Payload::empty())));
         }
         let start = Instant::now();
-        let outcome = self.channel.handle_in(&message.event, message.payload, &mut self.socket).await;
-        telemetry::emit(&ChannelHandledIn {
-            pid: ctx.pid(),
-            topic: self.socket.topic.clone(),
-            event: message.event,
-            duration: start.elapsed(),
-        });
+        let outcome = self.channel.handle_in(&event, payload, &mut self.socket).await;
+        let (topic, duration) = (self.socket.topic.clone(), start.elapsed());
+        telemetry::emit(&ChannelHandledIn { pid, topic, event, duration });
         outcome
     }
 
@@ -183,7 +182,7 @@ fn subscribe<C: Channel>(socket: &ChannelSocket<C>, ctx: &Context<Incoming<C::Ms
         serializer: socket.connection.serializer.clone(),
         intercepts: C::INTERCEPT,
         // A refused message is reported by the mailbox; a broadcast arrives at most once.
-        intercept: Box::new(move |broadcast| drop(addr.send(Incoming::Out(broadcast)))),
+        intercept: Box::new(move |broadcast| drop(addr.send(Incoming::Out(Box::new(broadcast))))),
     };
     socket.connection.pubsub.subscribe(ctx.pid(), &socket.topic, Lane::Channel(Arc::new(lane)))
 }

@@ -76,8 +76,8 @@ pub struct ChannelMailboxFull {
 
 impl fmt::Display for SocketConnected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.id.as_deref().unwrap_or("no id");
-        write!(f, "socket {} connected over {} ({id}) in {:?}", self.pid, self.transport, self.duration)
+        let Self { pid, id, transport, duration } = self;
+        write!(f, "socket {pid} connected over {transport} (id {id:?}) in {duration:?}")
     }
 }
 

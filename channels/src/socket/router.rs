@@ -86,7 +86,7 @@ pub(crate) trait Starter<S: Socket>: Send + Sync {
 #[derive(Debug)]
 pub(crate) enum Delivery {
     /// An event of the client.
-    Event(Message, Permit),
+    Event(Box<Message>, Permit),
     /// End, for this reason.
     Close(ExitReason),
 }

@@ -266,7 +266,7 @@ impl<S: Socket> Session<S> {
     fn deliver(&mut self, to: &Arc<dyn Inbox>, message: Message) {
         let topic = message.topic.clone();
         let permit = self.inflight.take();
-        if !to.deliver(Delivery::Event(message, permit)) && process::is_alive(to.pid()) {
+        if !to.deliver(Delivery::Event(Box::new(message), permit)) && process::is_alive(to.pid()) {
             telemetry::emit(&ChannelMailboxFull { pid: to.pid(), topic });
             process::kill(to.pid());
         }

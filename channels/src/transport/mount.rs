@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::RwLock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::origin::CheckOrigin;
 use super::websocket::WebSocketLoop;
@@ -30,6 +30,10 @@ use crate::vsn::Protocol;
 
 /// How long the HTTP layer has to hand the connection over after it has answered.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many messages wait for a socket at most. Its outbound queue is bounded by bytes; this bounds the count for very
+/// short ones. A socket over it is disconnected as one over its bytes is.
+const MAILBOX_LIMIT: usize = 131_072;
 
 /// How a socket is mounted.
 #[derive(Clone, Debug, Default)]
@@ -133,8 +137,8 @@ async fn start_socket<S: Socket>(
     let label = id.map_or_else(|| "socket".to_owned(), |id| format!("socket {id}"));
     let spec = ChildSpec::once(label, move |spawner| {
         let spawned = spawner
-            .options(|options: SpawnOptions| options.trap_exit(true).mailbox_limit(usize::MAX))
-            .spawn(|ctx| run(ctx, begin, on_upgrade));
+            .options(|options: SpawnOptions| options.trap_exit(true).mailbox_limit(MAILBOX_LIMIT))
+            .spawn(|ctx| SocketProcess::new(ctx, begin, on_upgrade));
         std::future::ready(spawned.map(|addr| addr.pid()))
     });
     supervisor.start_child(spec).await.map_err(|error| {
@@ -146,15 +150,67 @@ async fn start_socket<S: Socket>(
     })
 }
 
-/// The body of a socket process.
-async fn run<S: Socket>(mut ctx: Context<SocketMsg>, begin: Begin<S>, on_upgrade: OnUpgrade) -> ExitReason {
-    let Ok(Ok(upgraded)) = tokio::time::timeout(UPGRADE_TIMEOUT, on_upgrade).await else {
-        return ExitReason::shutdown_with("the client went away before the connection was upgraded");
-    };
-    let (io, already_read) = Io::of(upgraded);
-    let session = Session::new(&ctx, begin);
-    let mut socket = WebSocketLoop::new(io, already_read, session).await;
-    std::future::poll_fn(|cx| socket.poll(cx, &mut ctx)).await
+/// The body of a socket process: waits for its connection, then serves it. Written as an enum, since an `async` body
+/// would keep room for both all the time, and there are many of these.
+struct SocketProcess<S: Socket> {
+    ctx: Context<SocketMsg>,
+    state: SocketState<S>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "almost all of its life it is the large one")]
+enum SocketState<S: Socket> {
+    Upgrading(Upgrading<S>),
+    Open(WebSocketLoop<S, Io>),
+    Ended,
+}
+
+struct Upgrading<S: Socket> {
+    begin: Begin<S>,
+    on_upgrade: OnUpgrade,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl<S: Socket> SocketProcess<S> {
+    fn new(ctx: Context<SocketMsg>, begin: Begin<S>, on_upgrade: OnUpgrade) -> Self {
+        let deadline = Box::pin(tokio::time::sleep(UPGRADE_TIMEOUT));
+        Self { ctx, state: SocketState::Upgrading(Upgrading { begin, on_upgrade, deadline }) }
+    }
+}
+
+/// Nothing in it is pinned in place.
+impl<S: Socket> Unpin for SocketProcess<S> {}
+
+impl<S: Socket> Future for SocketProcess<S> {
+    type Output = ExitReason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<ExitReason> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.state {
+                SocketState::Open(socket) => return socket.poll(cx, &mut this.ctx),
+                SocketState::Upgrading(waiting) => {
+                    let upgraded = match Pin::new(&mut waiting.on_upgrade).poll(cx) {
+                        Poll::Ready(upgraded) => upgraded.ok(),
+                        Poll::Pending if waiting.deadline.as_mut().poll(cx).is_ready() => None,
+                        Poll::Pending => return Poll::Pending,
+                    };
+                    let SocketState::Upgrading(done) = std::mem::replace(&mut this.state, SocketState::Ended)
+                    else {
+                        unreachable!("invariant: matched above")
+                    };
+                    let Some(upgraded) = upgraded else {
+                        let why = "the client went away before the connection was upgraded";
+                        return Poll::Ready(ExitReason::shutdown_with(why));
+                    };
+                    let (io, already_read) = Io::of(upgraded);
+                    let session = Session::new(&this.ctx, done.begin);
+                    this.state =
+                        SocketState::Open(WebSocketLoop::new(io, already_read, session, done.deadline));
+                }
+                SocketState::Ended => unreachable!("invariant: a process is not polled after its end"),
+            }
+        }
+    }
 }
 
 /// The wire: the TCP connection itself where the endpoint's own listener accepted it, without the layers that HTTP

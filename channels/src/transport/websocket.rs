@@ -31,6 +31,10 @@ pub(crate) const READ_BUFFER_BYTES: usize = 1_024;
 /// What is gathered before it is written without a flush.
 pub(crate) const WRITE_BUFFER_BYTES: usize = 4_096;
 
+/// What may wait in tungstenite. The next message is fed only when the one before is through, so this is the largest
+/// message that can be sent at all; a larger one ends the connection.
+pub(crate) const WRITE_BUFFER_BYTES_MAX: usize = 64 << 20;
+
 /// How long a client has to take the close frame and answer it.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -42,9 +46,7 @@ pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        // One message is fed at a time and the next only when the one before is through: what may wait is bounded by
-        // the outbound queue, and a single larger message must still fit.
-        .max_write_buffer_size(usize::MAX)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(Some(limits.frame_bytes_max))
         .max_frame_size(Some(limits.frame_bytes_max))
 }
@@ -54,7 +56,7 @@ pub(crate) struct WebSocketLoop<S: Socket, I> {
     stream: WebSocketStream<I>,
     session: Session<S>,
     phase: Phase,
-    /// The last time that the client sent something.
+    /// The last time that the client showed to be there: it sent something, or took what had waited for it.
     heard: Instant,
     timer: Pin<Box<Sleep>>,
     /// A write is under way that the client's window does not take.
@@ -90,15 +92,15 @@ enum Read {
 }
 
 impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
-    pub(crate) async fn new(io: I, already_read: Vec<u8>, session: Session<S>) -> Self {
+    pub(crate) fn new(io: I, already_read: Vec<u8>, session: Session<S>, mut timer: Pin<Box<Sleep>>) -> Self {
         let config = Some(config(session.limits()));
         let stream = if already_read.is_empty() {
-            WebSocketStream::from_raw_socket(io, Role::Server, config).await
+            ready_now(WebSocketStream::from_raw_socket(io, Role::Server, config))
         } else {
-            WebSocketStream::from_partially_read(io, already_read, Role::Server, config).await
+            ready_now(WebSocketStream::from_partially_read(io, already_read, Role::Server, config))
         };
         let heard = Instant::now();
-        let timer = Box::pin(tokio::time::sleep_until(heard + session.limits().idle_timeout));
+        timer.as_mut().reset(heard + session.limits().idle_timeout);
         Self { stream, session, phase: Phase::Open, heard, timer, blocked: false, unflushed: false }
     }
 
@@ -171,7 +173,9 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
                     }
                 }
             } else {
-                self.blocked = false;
+                if std::mem::take(&mut self.blocked) {
+                    self.heard = Instant::now();
+                }
                 return Ok(());
             }
         }
@@ -296,13 +300,25 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         if self.session.replace_deadline().is_some_and(|deadline| now >= deadline) {
             self.session.kill_replaced();
         }
+        if !self.session.may_read() {
+            self.heard = now; // its silence can't be told from our not listening
+        }
         let idle = self.heard + self.session.limits().idle_timeout;
         if now >= idle {
-            let why = format!("nothing heard for {:?}", self.session.limits().idle_timeout);
+            let why = format!("no sign of the client for {:?}", self.session.limits().idle_timeout);
             self.close(End::new(CloseCode::GoingAway, why), false);
             return Some(now + CLOSE_WAIT);
         }
         Some(self.session.replace_deadline().map_or(idle, |deadline| deadline.min(idle)))
+    }
+}
+
+/// Tungstenite's constructors are `async` in name: they make a value and wait for nothing.
+fn ready_now<T>(future: impl Future<Output = T>) -> T {
+    let mut cx = TaskContext::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut cx) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("invariant: taking over a connection does no IO"),
     }
 }
 
@@ -368,5 +384,20 @@ fn on_error(error: tungstenite::Error) -> Read {
             Read::Gone("the connection was reset".to_owned())
         }
         other => Read::Gone(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffers_are_not_the_defaults() {
+        let (ours, default) = (config(&Limits::default()), WebSocketConfig::default());
+        assert!(ours.read_buffer_size <= 4_096 && ours.read_buffer_size < default.read_buffer_size);
+        assert!(ours.write_buffer_size <= 4_096 && ours.write_buffer_size < default.write_buffer_size);
+        assert!(ours.max_write_buffer_size < default.max_write_buffer_size);
+        assert_eq!(ours.max_message_size, Some(Limits::default().frame_bytes_max));
+        assert_eq!(ours.max_frame_size, Some(Limits::default().frame_bytes_max));
     }
 }

