@@ -25,6 +25,7 @@ mod run;
 mod signal;
 mod spawn;
 mod table;
+mod watch;
 
 pub use addr::{Addr, SendError};
 pub use context::{Context, Received};
@@ -34,8 +35,8 @@ pub use names::{RegisterError, WhereisError, register, unregister, whereis, wher
 pub use signal::{Down, Exit, Info};
 pub use spawn::{SpawnOptions, spawn};
 pub(crate) use table::{ProcessKind, ProcessStats};
+pub(crate) use watch::{ExitWatch, ExitWatcher};
 
-pub(crate) use self::core::{ExitWatch, ExitWatcher};
 use crate::exit::ExitReason;
 use crate::pid::Pid;
 pub(crate) use current::{forgive_later, is_in, panic_reason};

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::core::{ExitWatch, Process};
+use super::core::Process;
 use super::table::AnyProcess;
+use super::watch::ExitWatch;
 use crate::exit::ExitReason;
 use crate::pid::Pid;
 

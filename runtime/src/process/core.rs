@@ -19,6 +19,7 @@ use super::monitors::Monitors;
 use super::signal::{Down, Exit, Info, Origin, Verdict, on_exit_signal};
 use super::spawn::SpawnOptions;
 use super::table::{AnyProcess, ProcessKind, ProcessStats};
+use super::watch::{ExitWatcher, Watchers};
 use super::{current, table};
 use crate::clock;
 use crate::exit::ExitReason;
@@ -66,36 +67,6 @@ struct Relations {
     monitors: Monitors,
     name: Option<Name>,
     watchers: Watchers,
-}
-
-/// Somebody outside of the process system who waits for an exit: a call, or `wait`.
-pub(crate) trait ExitWatcher: Send + Sync {
-    /// The process has ended.
-    fn exited(&self, reason: &ExitReason);
-    /// The process dropped the reply slot and goes on.
-    fn forgiven(&self);
-    /// Nobody waits any more.
-    fn is_done(&self) -> bool;
-}
-
-/// Exit watchers; those that are done are swept out when their number has doubled, which costs O(1) a call.
-#[derive(Default)]
-struct Watchers {
-    waiting: Vec<Arc<dyn ExitWatcher>>,
-    sweep_at: usize,
-}
-
-/// Below this many watchers a sweep is not worth its while.
-const SWEEP_MIN: usize = 16;
-
-impl Watchers {
-    fn push(&mut self, watcher: Arc<dyn ExitWatcher>) {
-        if self.waiting.len() >= self.sweep_at.max(SWEEP_MIN) {
-            self.waiting.retain(|watcher| !watcher.is_done());
-            self.sweep_at = self.waiting.len() * 2;
-        }
-        self.waiting.push(watcher);
-    }
 }
 
 /// Everything that a dead process leaves behind.
@@ -297,7 +268,7 @@ impl<M: Send + 'static> Process<M> {
             });
         }
         let Some(relations) = estate.relations else { return estate.unread };
-        for watcher in relations.watchers.waiting {
+        for watcher in relations.watchers {
             watcher.exited(reason);
         }
         for far in relations.links.drain().filter_map(table::find) {
@@ -436,69 +407,5 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
-    }
-}
-
-/// Waits for one exit.
-pub(crate) struct ExitWatch {
-    slot: Arc<Mutex<WatchSlot>>,
-}
-
-#[derive(Default)]
-struct WatchSlot {
-    reason: Option<ExitReason>,
-    waker: Option<Waker>,
-    abandoned: bool,
-}
-
-struct Watcher(Arc<Mutex<WatchSlot>>);
-
-impl ExitWatch {
-    pub(crate) fn new() -> Self {
-        Self { slot: Arc::default() }
-    }
-
-    pub(crate) fn watcher(&self) -> Arc<dyn ExitWatcher> {
-        Arc::new(Watcher(self.slot.clone()))
-    }
-}
-
-impl Drop for ExitWatch {
-    fn drop(&mut self) {
-        self.slot.lock().abandoned = true;
-    }
-}
-
-impl Future for ExitWatch {
-    type Output = ExitReason;
-
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<ExitReason> {
-        let mut slot = self.slot.lock();
-        match slot.reason.take() {
-            Some(reason) => Poll::Ready(reason),
-            None => {
-                slot.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl ExitWatcher for Watcher {
-    fn exited(&self, reason: &ExitReason) {
-        let waker = {
-            let mut slot = self.0.lock();
-            slot.reason = Some(reason.clone());
-            slot.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn forgiven(&self) {}
-
-    fn is_done(&self) -> bool {
-        self.0.lock().abandoned
     }
 }

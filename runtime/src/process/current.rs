@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::panic;
 use std::sync::{Arc, Once};
 
-use super::core::ExitWatcher;
+use super::watch::ExitWatcher;
 use crate::exit::{ExitReason, PanicReport};
 use crate::pid::Pid;
 use crate::telemetry::log;

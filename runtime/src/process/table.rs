@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
-use super::core::ExitWatcher;
 use super::signal::Origin;
+use super::watch::ExitWatcher;
 use crate::exit::ExitReason;
 use crate::name::{Label, Name};
 use crate::pid::{Pid, Ref};
