@@ -141,10 +141,8 @@ impl<C: Channel> ChannelSocket<C> {
     }
 
     pub(super) fn reply(&self, reply: &Reply) -> Result<(), ExitReason> {
-        // A client that sent no reference can't tell what a reply is to: it gets none, as in Phoenix.
-        let Some(reference) = self.reference.as_deref() else { return Ok(()) };
-        let join_ref = self.join_ref.as_deref();
-        let frame = self.connection.serializer.encode_reply(join_ref, Some(reference), &self.topic, reply)?;
+        let (join_ref, reference) = (self.join_ref.as_deref(), self.reference.as_deref());
+        let frame = self.connection.serializer.encode_reply(join_ref, reference, &self.topic, reply)?;
         self.connection.outbound.send(frame);
         Ok(())
     }

@@ -184,7 +184,7 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
 
     /// The channel of a join was started; it has not answered yet.
     pub(super) fn started(&mut self, topic: ByteString, refs: Refs, key: K, handle: H) {
-        let join_ref = refs.join_ref.clone().or_else(|| refs.reference.clone());
+        let join_ref = refs.join_ref.clone();
         self.topics.insert(key, topic.clone());
         self.joined.insert(topic, Channel { key, handle, join_ref, phase: Phase::Joining });
         self.pending = Some(Pending::Joining { key, refs });

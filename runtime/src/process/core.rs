@@ -311,7 +311,7 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
         if origin == Origin::Link && !state.relations().links.remove(from) {
             return; // unlinked meanwhile
         }
-        match on_exit_signal(state.trap_exit, origin, from == self.pid, &reason) {
+        match on_exit_signal(state.trap_exit, origin, current::is_in(self.pid), &reason) {
             Verdict::Ignore => {}
             Verdict::Deliver => {
                 state.mailbox.push_info(Info::Exit(Exit { from, reason }));

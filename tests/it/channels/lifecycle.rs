@@ -65,6 +65,7 @@ async fn events_are_answered() {
     client.push(join_ref.clone(), "room:a", "push_back", json!({ "x": 1 })).await;
     client.expect(json!([join_ref, null, "room:a", "pushed", { "x": 1 }])).await;
     client.send_text(&json!([join_ref, null, "room:a", "echo", {}]).to_string()).await;
+    client.expect(json!([join_ref, null, "room:a", "phx_reply", { "status": "ok", "response": {} }])).await;
     client.assert_alive().await;
 }
 

@@ -191,12 +191,13 @@ fn crash_counts_are_kept_for_few_topics() {
 }
 
 #[test]
-fn a_join_without_join_ref_is_known_by_its_reference() {
+fn a_join_without_join_ref_is_a_channel_for_messages_without_one() {
     let mut state: TestState = State::new(2);
     send(&mut state, None, "7", "room:a", "phx_join");
     state.started("room:a".into(), refs(None, "7"), 1, "one");
     state.accepted(1);
-    assert_eq!(send(&mut state, Some("8"), "9", "room:a", "x"), Action::Nothing);
-    assert!(matches!(send(&mut state, Some("7"), "9", "room:a", "x"), Action::Deliver { .. }));
-    assert_eq!(state.ended(1), ended("7", true));
+    assert_eq!(send(&mut state, Some("7"), "9", "room:a", "x"), Action::Nothing);
+    assert!(matches!(send(&mut state, None, "9", "room:a", "x"), Action::Deliver { .. }));
+    let want = Action::Ended { topic: "room:a".into(), join_ref: None, crashed: true, then: None };
+    assert_eq!(state.ended(1), want);
 }
