@@ -29,8 +29,8 @@ mod watch;
 
 pub use addr::{Addr, SendError};
 pub use context::{Context, Received};
-pub use events::{MailboxFull, ProcessCrashed};
-pub use mailbox::MAILBOX_LIMIT_DEFAULT;
+pub use events::{MailboxFull, MailboxLong, ProcessCrashed};
+pub use mailbox::{MAILBOX_ALARM_DEFAULT, MAILBOX_LIMIT_DEFAULT, Overflow};
 pub use names::{RegisterError, WhereisError, register, unregister, whereis, whereis_pid};
 pub use signal::{Down, Exit, Info};
 pub use spawn::{SpawnOptions, spawn};

@@ -94,6 +94,19 @@ impl<M: Send + 'static> Addr<M> {
         self.process.push(message, None)
     }
 
+    /// Sends a message, and waits for room first if the mailbox is full and its policy is
+    /// [`Overflow::Block`](super::Overflow::Block); with another policy it is [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the message is dropped and was not sent.
+    pub async fn send_wait(&self, message: M) -> Result<(), SendError<M>> {
+        let mut message = Some(message);
+        std::future::poll_fn(|cx| self.process.poll_push(cx, &mut message, None)).await
+    }
+
     /// How many messages wait in the mailbox.
     pub fn mailbox_len(&self) -> usize {
         self.process.mailbox_len()

@@ -1,9 +1,11 @@
 //! What the body of a process sees of itself.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use super::addr::Addr;
 use super::core::Process;
@@ -20,6 +22,8 @@ use crate::pid::{Pid, Ref};
 /// There is one for each process; it is given to the body and to every callback.
 pub struct Context<M> {
     process: Arc<Process<M>>,
+    /// What selective receives have passed over, in order: older than all that is in the mailbox.
+    passed_over: VecDeque<Item<M>>,
 }
 
 /// What came out of the mailbox.
@@ -31,9 +35,27 @@ pub enum Received<M> {
     Info(Info),
 }
 
+impl<M> From<Item<M>> for Received<M> {
+    fn from(item: Item<M>) -> Self {
+        match item {
+            Item::Message(message) => Self::Message(message),
+            Item::Info(info) => Self::Info(info),
+        }
+    }
+}
+
+impl<M> From<Received<M>> for Item<M> {
+    fn from(received: Received<M>) -> Self {
+        match received {
+            Received::Message(message) => Self::Message(message),
+            Received::Info(info) => Self::Info(info),
+        }
+    }
+}
+
 impl<M: Send + 'static> Context<M> {
     pub(super) fn new(process: Arc<Process<M>>) -> Self {
-        Self { process }
+        Self { process, passed_over: VecDeque::new() }
     }
 
     /// The identity of this process.
@@ -64,10 +86,96 @@ impl<M: Send + 'static> Context<M> {
     /// After 128 messages in one poll it answers `Pending` and wakes itself, so that a busy process does not keep
     /// its thread from others.
     pub fn poll_receive(&mut self, cx: &mut TaskContext<'_>) -> Poll<Received<M>> {
-        self.process.poll_pop(cx).map(|item| match item {
-            Item::Message(message) => Received::Message(message),
-            Item::Info(info) => Received::Info(info),
-        })
+        if let Some(item) = self.passed_over.pop_front() {
+            self.kept(&item, -1);
+            return Poll::Ready(item.into());
+        }
+        self.process.poll_pop(cx).map(Received::from)
+    }
+
+    /// Waits for the next message or signal that `wanted` accepts, and leaves the others where they are, in order.
+    /// Erlang's selective receive; `None` if nothing wanted has come within `time`.
+    ///
+    /// What was passed over is looked at again by each later call, so a long mailbox makes this slow, as on the BEAM.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    /// use heronry::process::{self, Received};
+    ///
+    /// let even_first = process::spawn(|mut ctx: heronry::Context<u8>| async move {
+    ///     let even = |received: &Received<u8>| matches!(received, Received::Message(n) if n % 2 == 0);
+    ///     assert_eq!(ctx.receive_match(even, Duration::from_secs(5)).await, Some(Received::Message(2)));
+    ///     assert_eq!(ctx.receive().await, Received::Message(1));
+    ///     assert_eq!(ctx.receive().await, Received::Message(3));
+    /// });
+    /// for n in 1..=3 {
+    ///     even_first.send(n).unwrap();
+    /// }
+    /// assert_eq!(even_first.wait().await, heronry::ExitReason::Normal);
+    /// # }
+    /// ```
+    pub async fn receive_match(
+        &mut self,
+        mut wanted: impl FnMut(&Received<M>) -> bool,
+        time: Duration,
+    ) -> Option<Received<M>> {
+        for at in 0..self.passed_over.len() {
+            let received = Received::from(self.passed_over.remove(at)?);
+            if wanted(&received) {
+                let item = received.into();
+                self.kept(&item, -1);
+                return Some(item.into());
+            }
+            self.passed_over.insert(at, received.into());
+        }
+        let matched = poll_fn(|cx| {
+            loop {
+                let received = Received::from(std::task::ready!(self.process.poll_pop(cx)));
+                if wanted(&received) {
+                    return Poll::Ready(received);
+                }
+                let item = received.into();
+                self.kept(&item, 1);
+                self.passed_over.push_back(item);
+            }
+        });
+        tokio::time::timeout(time, matched).await.ok()
+    }
+
+    /// Counts a message as waiting (or not any more), though it is not in the mailbox.
+    fn kept(&self, item: &Item<M>, one: isize) {
+        match item {
+            Item::Message(_) => self.process.pass_over(one),
+            Item::Info(_) => {}
+        }
+    }
+
+    /// Gives memory back that this process holds but does not need while it waits: for one that will be idle for long.
+    /// Erlang's `hibernate`; the process goes on as before, and buffers come back as they are needed.
+    pub fn hibernate(&mut self) {
+        self.passed_over.shrink_to_fit();
+        self.process.shrink();
+    }
+
+    /// Runs blocking or long computing work on a thread made for it, so that it does not keep a scheduler thread from
+    /// other processes, and waits for its result. A panic in it is a panic of this process.
+    ///
+    /// Once begun the work runs to its end, even if this process is killed meanwhile.
+    ///
+    /// # Panics
+    /// If the work does, or if the tokio runtime shuts down under it.
+    pub async fn block<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(payload) => std::panic::resume_unwind(payload),
+                Err(error) => panic!("the runtime shut down: {error}"),
+            },
+        }
     }
 
     /// From now on exit signals arrive as [`Info::Exit`] (or end the process again, with `false`); returns what it was
@@ -101,8 +209,9 @@ impl<M: Send + 'static> Context<M> {
     }
 
     /// Ends a monitor: its `Down` does not arrive after this, even if it waited in the mailbox (Erlang's `flush`).
-    pub fn demonitor(&self, reference: Ref) {
+    pub fn demonitor(&mut self, reference: Ref) {
         self.process.demonitor(reference);
+        self.passed_over.retain(|item| !item.is_down_of(reference));
     }
 
     /// Spawns a process that is linked with this one from its first moment.

@@ -6,15 +6,15 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use tokio::time::Instant;
 
 use super::addr::SendError;
-use super::events::MailboxFull;
+use super::events::{MailboxFull, MailboxLong};
 use super::links::Links;
-use super::mailbox::{Item, Mailbox};
+use super::mailbox::{Item, Mailbox, Overflow, Pushed};
 use super::monitors::Monitors;
 use super::signal::{Down, Exit, Info, Origin, Verdict, on_exit_signal};
 use super::spawn::SpawnOptions;
@@ -35,6 +35,8 @@ pub(crate) struct Process<M> {
     restarts: u32,
     started_at: Instant,
     handled: AtomicU64,
+    /// Messages that a selective receive has passed over: out of the queue, and not handled yet.
+    passed_over: AtomicUsize,
     /// Set with `Phase::Dying`: spares the task a lock at each poll.
     doomed: AtomicBool,
     state: Mutex<State<M>>,
@@ -67,6 +69,8 @@ struct Relations {
     monitors: Monitors,
     name: Option<Name>,
     watchers: Watchers,
+    /// Wakes those who wait for room in the mailbox.
+    senders: Vec<Waker>,
 }
 
 /// Everything that a dead process leaves behind.
@@ -98,12 +102,13 @@ impl<M: Send + 'static> Process<M> {
             restarts: options.restarts,
             started_at: clock::now(),
             handled: AtomicU64::new(0),
+            passed_over: AtomicUsize::new(0),
             doomed: AtomicBool::new(false),
             state: Mutex::new(State {
                 phase: Phase::Running,
                 trap_exit: options.trap_exit,
                 label: options.label.clone().unwrap_or_else(|| Label::from("process")),
-                mailbox: Mailbox::new(options.mailbox_limit),
+                mailbox: Mailbox::new(options.mailbox_limit, options.overflow, options.mailbox_alarm),
                 receiver: None,
                 task: None,
                 relations: None,
@@ -113,27 +118,96 @@ impl<M: Send + 'static> Process<M> {
 
     /// Queues a message; `watcher`, if any, hears of the exit of this process from now on.
     pub(crate) fn push(&self, message: M, watcher: Option<Arc<dyn ExitWatcher>>) -> Result<(), SendError<M>> {
+        self.push_locked(self.state.lock(), message, watcher)
+    }
+
+    /// As [`push`](Self::push), but waits for room if that is the mailbox's policy.
+    pub(crate) fn poll_push(
+        &self,
+        cx: &mut TaskContext<'_>,
+        message: &mut Option<M>,
+        watcher: Option<&Arc<dyn ExitWatcher>>,
+    ) -> Poll<Result<(), SendError<M>>> {
         let mut state = self.state.lock();
+        let elsewhere = self.passed_over.load(Ordering::Relaxed);
+        if state.exit_reason().is_none() && state.mailbox.must_wait(elsewhere) {
+            state.relations().senders.push(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let message = message.take().expect("invariant: a message is sent once");
+        Poll::Ready(self.push_locked(state, message, watcher.cloned()))
+    }
+
+    fn push_locked(
+        &self,
+        mut state: MutexGuard<'_, State<M>>,
+        message: M,
+        watcher: Option<Arc<dyn ExitWatcher>>,
+    ) -> Result<(), SendError<M>> {
         if state.exit_reason().is_some() {
             return Err(SendError::NoProc(message));
         }
-        if let Err(full) = state.mailbox.push(message) {
-            let event = full.first.then(|| MailboxFull {
-                pid: self.pid,
-                label: state.label.clone(),
-                limit: state.mailbox.limit(),
-            });
-            drop(state);
-            if let Some(event) = event {
-                telemetry::emit(&event);
+        match state.mailbox.push(message, self.passed_over.load(Ordering::Relaxed)) {
+            Pushed::Queued { alarm } => {
+                if let Some(watcher) = watcher {
+                    state.relations().watchers.push(watcher);
+                }
+                let long = alarm.then(|| MailboxLong {
+                    pid: self.pid,
+                    label: state.label.clone(),
+                    len: state.mailbox.len(),
+                });
+                wake_receiver(state);
+                if let Some(event) = long {
+                    telemetry::emit(&event);
+                }
+                Ok(())
             }
-            return Err(SendError::Full(full.message));
+            Pushed::Full { message, overflow, first } => self.overflowed(state, message, overflow, first),
         }
-        if let Some(watcher) = watcher {
-            state.relations().watchers.push(watcher);
+    }
+
+    fn overflowed(
+        &self,
+        state: MutexGuard<'_, State<M>>,
+        message: M,
+        overflow: Overflow,
+        first: bool,
+    ) -> Result<(), SendError<M>> {
+        let event = first.then(|| MailboxFull {
+            pid: self.pid,
+            label: state.label.clone(),
+            limit: state.mailbox.limit(),
+            overflow,
+        });
+        match overflow {
+            Overflow::Exit => self.die(state, ExitReason::custom("mailbox full")),
+            Overflow::DropOldest => wake_receiver(state),
+            Overflow::Reject | Overflow::Block | Overflow::DropNewest => drop(state),
         }
-        wake_receiver(state);
-        Ok(())
+        if let Some(event) = event {
+            telemetry::emit(&event);
+        }
+        match overflow {
+            Overflow::Reject | Overflow::Block => Err(SendError::Full(message)),
+            Overflow::DropNewest | Overflow::DropOldest => Ok(()),
+            Overflow::Exit => Err(SendError::NoProc(message)),
+        }
+    }
+
+    /// Marks the process to end with this reason, and wakes its task to do so.
+    fn die(&self, mut state: MutexGuard<'_, State<M>>, reason: ExitReason) {
+        match state.phase {
+            Phase::Running => {}
+            Phase::Dying(_) | Phase::Exited(_) => return,
+        }
+        state.phase = Phase::Dying(reason);
+        self.doomed.store(true, Ordering::Release);
+        let waker = state.task.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     pub(super) fn poll_pop(&self, cx: &mut TaskContext<'_>) -> Poll<Item<M>> {
@@ -144,7 +218,7 @@ impl<M: Send + 'static> Process<M> {
         let mut state = self.state.lock();
         match state.mailbox.pop() {
             Some(item) => {
-                drop(state);
+                wake_senders(state);
                 self.handled.fetch_add(1, Ordering::Relaxed);
                 Poll::Ready(item)
             }
@@ -156,6 +230,17 @@ impl<M: Send + 'static> Process<M> {
                 Poll::Pending
             }
         }
+    }
+
+    /// A selective receive keeps this many more (or, if negative, fewer) messages for later.
+    pub(super) fn pass_over(&self, messages: isize) {
+        self.passed_over.fetch_add(messages as usize, Ordering::Relaxed);
+        self.handled.fetch_sub(messages as u64, Ordering::Relaxed);
+    }
+
+    /// Gives the memory of the mailbox back.
+    pub(super) fn shrink(&self) {
+        self.state.lock().mailbox.shrink();
     }
 
     pub(super) fn set_trap_exit(&self, on: bool) -> bool {
@@ -175,7 +260,7 @@ impl<M: Send + 'static> Process<M> {
     }
 
     pub(crate) fn mailbox_len(&self) -> usize {
-        self.state.lock().mailbox.len()
+        self.state.lock().mailbox.len() + self.passed_over.load(Ordering::Relaxed)
     }
 
     /// Links two processes; called by the one whose `Process` this is.
@@ -210,9 +295,7 @@ impl<M: Send + 'static> Process<M> {
             let mut state = self.state.lock();
             let target = state.relations().monitors.unwatch(reference);
             if target.is_none() {
-                state
-                    .mailbox
-                    .flush_info(|info| matches!(info, Info::Down(down) if down.reference == reference));
+                state.mailbox.flush_down(reference);
             }
             target
         };
@@ -268,6 +351,9 @@ impl<M: Send + 'static> Process<M> {
             });
         }
         let Some(relations) = estate.relations else { return estate.unread };
+        for waker in relations.senders {
+            waker.wake();
+        }
         for watcher in relations.watchers {
             watcher.exited(reason);
         }
@@ -297,6 +383,20 @@ fn wake_receiver<M>(mut state: MutexGuard<'_, State<M>>) {
     }
 }
 
+/// Wakes those who wait for room, once there is enough of it.
+fn wake_senders<M>(mut state: MutexGuard<'_, State<M>>) {
+    if state.relations.as_ref().is_none_or(|relations| relations.senders.is_empty())
+        || !state.mailbox.has_room_again()
+    {
+        return;
+    }
+    let senders = std::mem::take(&mut state.relations().senders);
+    drop(state);
+    for waker in senders {
+        waker.wake();
+    }
+}
+
 impl<M: Send + 'static> AnyProcess for Process<M> {
     fn pid(&self) -> Pid {
         self.pid
@@ -317,15 +417,7 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
                 state.mailbox.push_info(Info::Exit(Exit { from, reason }));
                 wake_receiver(state);
             }
-            Verdict::Die(reason) => {
-                state.phase = Phase::Dying(reason);
-                self.doomed.store(true, Ordering::Release);
-                let waker = state.task.take();
-                drop(state);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
+            Verdict::Die(reason) => self.die(state, reason),
         }
     }
 
@@ -396,7 +488,7 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
             label: state.label.clone(),
             name: relations.and_then(|relations| relations.name.clone()),
             restarts: self.restarts,
-            mailbox_len: state.mailbox.len(),
+            mailbox_len: state.mailbox.len() + self.passed_over.load(Ordering::Relaxed),
             mailbox_len_max: state.mailbox.peak(),
             handled: self.handled.load(Ordering::Relaxed),
             links: relations.map_or(0, |relations| relations.links.len()),

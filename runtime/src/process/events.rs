@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::mailbox::Overflow;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
@@ -37,9 +38,9 @@ impl Event for ProcessCrashed {
     }
 }
 
-/// A mailbox reached its limit and refused a message: `heronry.mailbox.full`.
+/// A mailbox reached its limit and a message found no room: `heronry.mailbox.full`.
 ///
-/// Told once for each time that it fills up; the sender of each refused message gets an error.
+/// Told once for each time that it fills up; what becomes of the messages is the mailbox's policy.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct MailboxFull {
@@ -49,21 +50,58 @@ pub struct MailboxFull {
     pub label: Label,
     /// The limit, in messages.
     pub limit: usize,
+    /// The policy.
+    pub overflow: Overflow,
 }
 
 impl fmt::Display for MailboxFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the mailbox of {} {} is full ({} messages): it refuses more until the process catches up",
-            self.pid, self.label, self.limit
-        )
+        let Self { pid, label, limit, overflow } = self;
+        let then = match overflow {
+            Overflow::Reject => "it refuses more until the process catches up",
+            Overflow::Block => "senders wait until the process catches up",
+            Overflow::DropNewest => "more is dropped until the process catches up",
+            Overflow::DropOldest => "its oldest are dropped until the process catches up",
+            Overflow::Exit => "the process ends",
+        };
+        write!(f, "the mailbox of {pid} {label} is full ({limit} messages): {then}")
     }
 }
 
 impl Event for MailboxFull {
     fn name(&self) -> &'static str {
         "heronry.mailbox.full"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
+/// A mailbox has grown long: `heronry.mailbox.long`. The process is slower than its senders.
+///
+/// Told once, and again when half was worked off in between.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct MailboxLong {
+    /// The process whose mailbox it is.
+    pub pid: Pid,
+    /// Its label.
+    pub label: Label,
+    /// How many messages wait.
+    pub len: usize,
+}
+
+impl fmt::Display for MailboxLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, label, len } = self;
+        write!(f, "{len} messages wait for {pid} {label}: it is slower than its senders")
+    }
+}
+
+impl Event for MailboxLong {
+    fn name(&self) -> &'static str {
+        "heronry.mailbox.long"
     }
 
     fn level(&self) -> Level {

@@ -5,13 +5,37 @@
 use std::collections::VecDeque;
 
 use super::signal::Info;
+use crate::pid::Ref;
 
 /// How many messages a mailbox holds unless its process was spawned with another limit. Deep enough for any burst
 /// that a live process will work off, shallow enough that a stuck one cannot eat the machine.
 pub const MAILBOX_LIMIT_DEFAULT: usize = 65_536;
 
+/// How many waiting messages make a mailbox a long one, worth a telemetry event.
+pub const MAILBOX_ALARM_DEFAULT: usize = 10_000;
+
 /// Capacity above which an emptied queue gives its memory back.
 const KEEP_CAPACITY_MAX: usize = 64;
+
+/// What becomes of a message that finds the mailbox at its limit. The mailbox says so once for each time that it fills
+/// up ([`MailboxFull`](super::MailboxFull)), whatever the policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// It is refused: its sender gets [`SendError::Full`](super::SendError::Full). The default: nobody loses anything
+    /// unawares.
+    #[default]
+    Reject,
+    /// Senders that can wait do: [`Addr::send_wait`](super::Addr::send_wait), and calls within their time. The others
+    /// are refused.
+    Block,
+    /// It is dropped, and its sender does not know.
+    DropNewest,
+    /// The oldest message is dropped for it.
+    DropOldest,
+    /// The process ends with the reason `mailbox full`.
+    Exit,
+}
 
 /// One place in the queue.
 #[derive(Debug)]
@@ -20,38 +44,83 @@ pub(crate) enum Item<M> {
     Info(Info),
 }
 
+impl<M> Item<M> {
+    /// Whether this is the `Down` of that monitor.
+    pub(crate) fn is_down_of(&self, reference: Ref) -> bool {
+        matches!(self, Self::Info(Info::Down(down)) if down.reference == reference)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Mailbox<M> {
     queue: VecDeque<Item<M>>,
     messages: usize,
     limit: usize,
+    overflow: Overflow,
+    alarm: usize,
     peak: usize,
+    /// No room since the last message that found some.
     full: bool,
+    /// Longer than the alarm's length, and not half of it since.
+    long: bool,
 }
 
-/// A message that found no room, and whether it is the first since there was room.
+/// What came of a push.
 #[derive(Debug)]
-pub(crate) struct Full<M> {
-    pub(crate) message: M,
-    pub(crate) first: bool,
+pub(crate) enum Pushed<M> {
+    /// It is queued; true if the mailbox has just grown over its alarm.
+    Queued { alarm: bool },
+    /// There was no room. The message that was not queued (or the one that gave way), and whether this is news.
+    Full { message: M, overflow: Overflow, first: bool },
 }
 
 impl<M> Mailbox<M> {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { queue: VecDeque::new(), messages: 0, limit, peak: 0, full: false }
+    pub(crate) fn new(limit: usize, overflow: Overflow, alarm: usize) -> Self {
+        let queue = VecDeque::new();
+        Self { queue, messages: 0, limit, overflow, alarm, peak: 0, full: false, long: false }
     }
 
-    /// Queues a message, or gives it back if `limit` messages wait.
-    pub(crate) fn push(&mut self, message: M) -> Result<(), Full<M>> {
-        if self.messages >= self.limit {
+    /// Queues a message, beside `elsewhere` messages that were taken out of the queue and are not handled yet.
+    pub(crate) fn push(&mut self, message: M, elsewhere: usize) -> Pushed<M> {
+        if self.messages + elsewhere >= self.limit {
             let first = !std::mem::replace(&mut self.full, true);
-            return Err(Full { message, first });
+            let overflow = self.overflow;
+            let message = match overflow {
+                Overflow::DropOldest => self.replace_oldest(message),
+                Overflow::Reject | Overflow::Block | Overflow::DropNewest | Overflow::Exit => message,
+            };
+            return Pushed::Full { message, overflow, first };
         }
         self.full = false;
         self.queue.push_back(Item::Message(message));
         self.messages += 1;
-        self.peak = self.peak.max(self.messages);
-        Ok(())
+        let len = self.messages + elsewhere;
+        self.peak = self.peak.max(len);
+        let alarm = len >= self.alarm && !self.long;
+        self.long |= alarm;
+        Pushed::Queued { alarm }
+    }
+
+    /// Queues a message and takes the oldest out; the message itself comes back if there is no other.
+    fn replace_oldest(&mut self, message: M) -> M {
+        let oldest = self.queue.iter().position(|item| matches!(item, Item::Message(_)));
+        match oldest.and_then(|at| self.queue.remove(at)) {
+            Some(Item::Message(oldest)) => {
+                self.queue.push_back(Item::Message(message));
+                oldest
+            }
+            Some(Item::Info(_)) | None => message,
+        }
+    }
+
+    /// Whether a sender that can wait has to.
+    pub(crate) fn must_wait(&self, elsewhere: usize) -> bool {
+        self.overflow == Overflow::Block && self.messages + elsewhere >= self.limit
+    }
+
+    /// Whether those who wait for room should try again: at half of the limit, so that they do not for each message.
+    pub(crate) fn has_room_again(&self) -> bool {
+        self.messages <= self.limit / 2
     }
 
     /// Queues a signal: never refused, since the process itself asked for it by a link or a monitor.
@@ -62,7 +131,10 @@ impl<M> Mailbox<M> {
     pub(crate) fn pop(&mut self) -> Option<Item<M>> {
         let item = self.queue.pop_front();
         match &item {
-            Some(Item::Message(_)) => self.messages -= 1,
+            Some(Item::Message(_)) => {
+                self.messages -= 1;
+                self.long &= self.messages > self.alarm / 2;
+            }
             Some(Item::Info(_)) => {}
             None if self.queue.capacity() > KEEP_CAPACITY_MAX => self.queue = VecDeque::new(),
             None => {}
@@ -70,12 +142,9 @@ impl<M> Mailbox<M> {
         item
     }
 
-    /// Removes the signals that `wanted` accepts (a demonitor with flush).
-    pub(crate) fn flush_info(&mut self, wanted: impl Fn(&Info) -> bool) {
-        self.queue.retain(|item| match item {
-            Item::Message(_) => true,
-            Item::Info(info) => !wanted(info),
-        });
+    /// Removes the `Down` of a monitor (a demonitor with flush).
+    pub(crate) fn flush_down(&mut self, reference: Ref) {
+        self.queue.retain(|item| !item.is_down_of(reference));
     }
 
     /// How many messages wait; signals not counted.
@@ -90,6 +159,11 @@ impl<M> Mailbox<M> {
 
     pub(crate) fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Gives the memory of an empty queue back.
+    pub(crate) fn shrink(&mut self) {
+        self.queue.shrink_to_fit();
     }
 
     /// Everything that waits; the mailbox takes no more.
@@ -111,27 +185,95 @@ mod tests {
         Info::Exit(Exit { from: pid, reason: ExitReason::Normal })
     }
 
+    fn mailbox<M>(limit: usize, overflow: Overflow) -> Mailbox<M> {
+        Mailbox::new(limit, overflow, usize::MAX)
+    }
+
+    fn queued<M>(pushed: Pushed<M>) -> bool {
+        matches!(pushed, Pushed::Queued { .. })
+    }
+
+    fn contents<M>(mailbox: &mut Mailbox<M>) -> Vec<M> {
+        let items = std::iter::from_fn(|| mailbox.pop());
+        items
+            .filter_map(|item| if let Item::Message(message) = item { Some(message) } else { None })
+            .collect()
+    }
+
     #[test]
-    fn refuses_over_the_limit_and_says_so_once() {
-        let mut mailbox = Mailbox::new(2);
-        assert!(mailbox.push(1).is_ok());
-        assert!(mailbox.push(2).is_ok());
-        let refused = mailbox.push(3).unwrap_err();
-        assert_eq!((refused.message, refused.first), (3, true));
-        assert!(!mailbox.push(4).unwrap_err().first);
+    fn every_policy_at_the_limit() {
+        let table = [
+            (Overflow::Reject, 3, vec![1, 2]),
+            (Overflow::Block, 3, vec![1, 2]),
+            (Overflow::DropNewest, 3, vec![1, 2]),
+            (Overflow::DropOldest, 1, vec![2, 3]),
+            (Overflow::Exit, 3, vec![1, 2]),
+        ];
+        for (policy, victim, left) in table {
+            let mut mailbox = mailbox(2, policy);
+            assert!(queued(mailbox.push(1, 0)));
+            mailbox.push_info(exit());
+            assert!(queued(mailbox.push(2, 0)));
+            let Pushed::Full { message, overflow, first: true } = mailbox.push(3, 0) else {
+                panic!("{policy:?}")
+            };
+            assert_eq!((message, overflow), (victim, policy));
+            assert!(matches!(mailbox.push(4, 0), Pushed::Full { first: false, .. }), "{policy:?}");
+            if policy != Overflow::DropOldest {
+                assert_eq!(contents(&mut mailbox), left, "{policy:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn room_in_between_makes_it_news_again() {
+        let mut mailbox = mailbox(2, Overflow::Reject);
+        assert!(queued(mailbox.push(1, 0)) && queued(mailbox.push(2, 0)));
+        assert!(matches!(mailbox.push(3, 0), Pushed::Full { first: true, .. }));
         assert!(matches!(mailbox.pop(), Some(Item::Message(1))));
-        assert!(mailbox.push(5).is_ok());
-        assert!(mailbox.push(6).unwrap_err().first, "room in between makes it news again");
+        assert!(queued(mailbox.push(5, 0)));
+        assert!(matches!(mailbox.push(6, 0), Pushed::Full { first: true, .. }));
         assert_eq!((mailbox.len(), mailbox.peak()), (2, 2));
     }
 
     #[test]
+    fn messages_that_are_kept_elsewhere_count() {
+        let mut mailbox = mailbox(3, Overflow::Reject);
+        assert!(queued(mailbox.push(1, 2)));
+        assert!(!queued(mailbox.push(2, 2)));
+        assert!(queued(mailbox.push(2, 1)));
+    }
+
+    #[test]
+    fn the_oldest_is_the_new_one_where_all_others_are_kept_elsewhere() {
+        let mut mailbox = mailbox(1, Overflow::DropOldest);
+        assert!(matches!(mailbox.push(7, 1), Pushed::Full { message: 7, .. }));
+    }
+
+    #[test]
+    fn the_alarm_rings_once_until_half_is_worked_off() {
+        let mut mailbox = Mailbox::new(100, Overflow::Reject, 4);
+        let rings = |mailbox: &mut Mailbox<u8>| matches!(mailbox.push(0, 0), Pushed::Queued { alarm: true });
+        let rung: Vec<bool> = (0..6).map(|_| rings(&mut mailbox)).collect();
+        assert_eq!(rung, [false, false, false, true, false, false]);
+        for _ in 0..3 {
+            mailbox.pop();
+        }
+        assert!(!rings(&mut mailbox), "three of four wait: still the same alarm");
+        for _ in 0..2 {
+            mailbox.pop();
+        }
+        assert!(!rings(&mut mailbox));
+        assert!(rings(&mut mailbox), "half was worked off: a new one");
+    }
+
+    #[test]
     fn signals_keep_their_place_and_need_no_room() {
-        let mut mailbox = Mailbox::new(1);
-        assert!(mailbox.push("a").is_ok());
+        let mut mailbox = mailbox(1, Overflow::Reject);
+        assert!(queued(mailbox.push("a", 0)));
         mailbox.push_info(exit());
         assert!(matches!(mailbox.pop(), Some(Item::Message("a"))));
-        assert!(mailbox.push("b").is_ok());
+        assert!(queued(mailbox.push("b", 0)));
         assert!(matches!(mailbox.pop(), Some(Item::Info(_))));
         assert!(matches!(mailbox.pop(), Some(Item::Message("b"))));
         assert!(mailbox.pop().is_none());
@@ -139,9 +281,9 @@ mod tests {
 
     #[test]
     fn gives_the_memory_of_a_burst_back() {
-        let mut mailbox = Mailbox::new(10_000);
+        let mut mailbox = mailbox(10_000, Overflow::Reject);
         for n in 0..10_000 {
-            assert!(mailbox.push(n).is_ok());
+            assert!(queued(mailbox.push(n, 0)));
         }
         while mailbox.pop().is_some() {}
         assert_eq!(mailbox.queue.capacity(), 0);

@@ -6,7 +6,7 @@ use super::addr::Addr;
 use super::context::Context;
 use super::core::Process;
 use super::current;
-use super::mailbox::MAILBOX_LIMIT_DEFAULT;
+use super::mailbox::{MAILBOX_ALARM_DEFAULT, MAILBOX_LIMIT_DEFAULT, Overflow};
 use super::names::{self, RegisterError};
 use super::run::Run;
 use super::table::{self, AnyProcess, ProcessKind};
@@ -33,6 +33,8 @@ use crate::pid::Pid;
 pub struct SpawnOptions {
     pub(super) label: Option<Label>,
     pub(super) mailbox_limit: usize,
+    pub(super) overflow: Overflow,
+    pub(super) mailbox_alarm: usize,
     pub(super) trap_exit: bool,
     pub(super) parent: Option<Pid>,
     pub(super) kind: ProcessKind,
@@ -46,6 +48,8 @@ impl SpawnOptions {
         Self {
             label: None,
             mailbox_limit: MAILBOX_LIMIT_DEFAULT,
+            overflow: Overflow::default(),
+            mailbox_alarm: MAILBOX_ALARM_DEFAULT,
             trap_exit: false,
             parent: None,
             kind: ProcessKind::Worker,
@@ -61,10 +65,25 @@ impl SpawnOptions {
         self
     }
 
-    /// How many messages its mailbox holds; the next one is refused with [`SendError::Full`](super::SendError::Full).
+    /// How many messages its mailbox holds; what becomes of the next one says [`overflow`](Self::overflow).
     #[must_use]
     pub fn mailbox_limit(mut self, messages: usize) -> Self {
         self.mailbox_limit = messages;
+        self
+    }
+
+    /// What becomes of a message that finds the mailbox full; unless said otherwise it is refused.
+    #[must_use]
+    pub fn overflow(mut self, policy: Overflow) -> Self {
+        self.overflow = policy;
+        self
+    }
+
+    /// From which length on a mailbox is reported as long ([`MailboxLong`](super::MailboxLong)); unless said
+    /// otherwise [`MAILBOX_ALARM_DEFAULT`].
+    #[must_use]
+    pub fn mailbox_alarm(mut self, messages: usize) -> Self {
+        self.mailbox_alarm = messages;
         self
     }
 

@@ -17,7 +17,7 @@ pub enum CallError {
     Timeout(Duration),
     /// The callee dropped the reply slot without using it: a mistake in its code.
     NoReply,
-    /// The callee's mailbox was full; it has not seen the call.
+    /// The callee's mailbox was full, and its policy is not to wait; it has not seen the call.
     Full,
     /// A process called itself and would wait for ever; it has not seen the call.
     CallingSelf,
@@ -65,13 +65,18 @@ impl<M: Send + 'static> Addr<M> {
             return Err(CallError::CallingSelf);
         }
         let (reply_to, pending) = slot(self.pid());
-        match self.process().push(make(reply_to), Some(pending.watcher())) {
-            Ok(()) => {}
-            Err(SendError::Full(_)) => return Err(CallError::Full),
-            Err(SendError::NoProc(_)) => {
-                return Err(CallError::Exited(self.exit_reason().unwrap_or(ExitReason::NoProc)));
+        let mut message = Some(make(reply_to));
+        let watcher = pending.watcher();
+        let called = async {
+            let sent = std::future::poll_fn(|cx| self.process().poll_push(cx, &mut message, Some(&watcher)));
+            match sent.await {
+                Ok(()) => pending.await,
+                Err(SendError::Full(_)) => Err(CallError::Full),
+                Err(SendError::NoProc(_)) => {
+                    Err(CallError::Exited(self.exit_reason().unwrap_or(ExitReason::NoProc)))
+                }
             }
-        }
-        tokio::time::timeout(timeout, pending).await.unwrap_or(Err(CallError::Timeout(timeout)))
+        };
+        tokio::time::timeout(timeout, called).await.unwrap_or(Err(CallError::Timeout(timeout)))
     }
 }
