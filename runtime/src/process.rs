@@ -39,7 +39,7 @@ pub(crate) use watch::{ExitWatch, ExitWatcher};
 
 use crate::exit::ExitReason;
 use crate::pid::Pid;
-pub(crate) use current::{forgive_later, is_in, panic_reason};
+pub(crate) use current::{forgive_later, is_in, panic_reason, take_forgiven};
 
 /// Sends an exit signal to a process, as Erlang's `exit/2`.
 ///

@@ -6,4 +6,6 @@ mod channels;
 #[cfg(feature = "e2e")]
 mod e2e;
 mod floors;
+mod server;
+mod supervisor;
 mod support;

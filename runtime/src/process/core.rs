@@ -321,22 +321,25 @@ impl<M: Send + 'static> Process<M> {
 
     /// The process takes nothing more and is not found any more; what it leaves is returned.
     pub(super) fn close(&self, reason: &ExitReason) -> Estate<M> {
-        let estate = {
+        // Name and pid go before anybody can see the end: who waited for it finds the ground clear.
+        let name = {
             let mut state = self.state.lock();
-            state.phase = Phase::Exited(reason.clone());
-            state.receiver = None;
-            state.task = None;
-            Estate {
-                label: state.label.clone(),
-                unread: state.mailbox.close(),
-                relations: state.relations.take(),
-            }
+            state.phase = Phase::Dying(reason.clone());
+            state.relations.as_mut().and_then(|relations| relations.name.take())
         };
-        if let Some(name) = estate.relations.as_ref().and_then(|relations| relations.name.as_ref()) {
-            super::names::forget(name, self.pid);
+        if let Some(name) = name {
+            super::names::forget(&name, self.pid);
         }
         table::remove(self.pid);
-        estate
+        let mut state = self.state.lock();
+        state.phase = Phase::Exited(reason.clone());
+        state.receiver = None;
+        state.task = None;
+        Estate {
+            label: state.label.clone(),
+            unread: state.mailbox.close(),
+            relations: state.relations.take(),
+        }
     }
 
     /// Tells links, monitors and watchers, and gives the unread messages back to be dropped.
@@ -467,7 +470,7 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
 
     fn set_name(&self, name: &Name) -> bool {
         let mut state = self.state.lock();
-        if state.exit_reason().is_some() || state.relations().name.is_some() {
+        if !matches!(state.phase, Phase::Running) || state.relations().name.is_some() {
             return false;
         }
         state.relations().name = Some(name.clone());

@@ -60,7 +60,7 @@ pub(crate) fn forgive_later(watcher: Arc<dyn ExitWatcher>) {
 }
 
 /// The calls noted during this poll.
-pub(super) fn take_forgiven() -> Vec<Arc<dyn ExitWatcher>> {
+pub(crate) fn take_forgiven() -> Vec<Arc<dyn ExitWatcher>> {
     FORGIVEN.with_borrow_mut(std::mem::take)
 }
 

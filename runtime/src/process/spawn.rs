@@ -1,5 +1,6 @@
 //! How a process is started, and with what.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::addr::Addr;
@@ -10,7 +11,7 @@ use super::mailbox::{MAILBOX_ALARM_DEFAULT, MAILBOX_LIMIT_DEFAULT, Overflow};
 use super::names::{self, RegisterError};
 use super::run::Run;
 use super::table::{self, AnyProcess, ProcessKind};
-use crate::exit::IntoExitReason;
+use crate::exit::{ExitReason, IntoExitReason};
 use crate::name::{Label, Name};
 use crate::pid::Pid;
 
@@ -202,7 +203,14 @@ where
     B: Future<Output: IntoExitReason> + Send + 'static,
 {
     current::install_panic_hook();
-    let body = body(Context::new(process.clone()));
+    let body = match catch_unwind(AssertUnwindSafe(|| body(Context::new(process.clone())))) {
+        Ok(body) => body,
+        Err(payload) => {
+            let reason = ExitReason::Killed;
+            drop(process.announce(process.close(&reason), &reason));
+            resume_unwind(payload);
+        }
+    };
     tokio::spawn(Run::new(process.clone(), body));
     Addr::new(process)
 }

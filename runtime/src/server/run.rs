@@ -24,18 +24,20 @@ pub(super) async fn run<S: Server>(
     loop {
         let next = match ctx.receive().await {
             Received::Message(msg) => {
-                let handler = pin!(server.handle(msg, &mut ctx));
+                let handler = pin!(async { server.handle(msg, &mut ctx).await });
                 caught(handler).await
             }
             Received::Info(Info::Exit(Exit { from, reason })) if Some(from) == ctx.parent() => {
                 Next::Stop(reason)
             }
             Received::Info(info) => {
-                let handler = pin!(server.handle_info(info, &mut ctx));
+                let handler = pin!(async { server.handle_info(info, &mut ctx).await });
                 caught(handler).await
             }
         };
         if let Next::Stop(reason) = next {
+            // Whose slot was dropped on the way here hears the exit reason at the end, as all that still wait.
+            drop(process::take_forgiven());
             server.terminate(&reason, &mut ctx).await;
             return reason;
         }

@@ -24,6 +24,7 @@ pub(super) struct Child {
     pub(super) spec: ChildSpec,
     pub(super) pid: Option<Pid>,
     pub(super) restarts: u32,
+    pub(super) restarting: bool,
 }
 
 impl Child {
@@ -53,7 +54,7 @@ pub(super) fn ask_to_stop<M: Send + 'static>(
         }
         Shutdown::After(time) => {
             process::exit(pid, ExitReason::Shutdown);
-            Some(clock::now() + time)
+            clock::now().checked_add(time)
         }
         Shutdown::Infinity => {
             process::exit(pid, ExitReason::Shutdown);

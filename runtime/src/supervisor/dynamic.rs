@@ -107,6 +107,8 @@ impl Default for DynamicSupervisor {
 
 struct Running {
     children: HashMap<Pid, Child>,
+    /// Children that are in the mailbox, to be tried again.
+    restarting: usize,
     intensity: Intensity,
     described: DynamicSupervisor,
     ctx: Context<DynamicRequest>,
@@ -117,7 +119,7 @@ struct GiveUp;
 
 async fn run(described: DynamicSupervisor, ctx: Context<DynamicRequest>, ready: ReplyTo<()>) -> ExitReason {
     let intensity = Intensity::new(described.intensity, described.period);
-    let mut running = Running { children: HashMap::new(), intensity, described, ctx };
+    let mut running = Running { children: HashMap::new(), restarting: 0, intensity, described, ctx };
     ready.send(());
     loop {
         let outcome = match running.ctx.receive().await {
@@ -150,19 +152,22 @@ impl Running {
             DynamicRequest::Count(reply_to) => reply_to.send(ChildCounts::of(self.children.values())),
             DynamicRequest::StartChild(spec, reply_to) => reply_to.send(self.start_child(spec).await),
             DynamicRequest::TerminateChild(pid, reply_to) => reply_to.send(self.terminate_child(pid).await),
-            DynamicRequest::TryAgain(child, reason) => return self.restart(*child, reason).await,
+            DynamicRequest::TryAgain(child, reason) => {
+                self.restarting -= 1;
+                return self.restart(*child, reason).await;
+            }
             DynamicRequest::Stop(_) => unreachable!("invariant: the loop takes Stop"),
         }
         Ok(())
     }
 
     async fn start_child(&mut self, spec: ChildSpec) -> Result<Pid, ChildError> {
-        if self.children.len() >= self.described.max_children {
+        if self.children.len() + self.restarting >= self.described.max_children {
             return Err(ChildError::MaxChildren(self.described.max_children));
         }
         let started = spec.start(self.ctx.pid(), 0).await;
         let pid = started.map_err(|error| ChildError::Start(spec.id.clone(), error))?;
-        self.children.insert(pid, Child { spec, pid: Some(pid), restarts: 0 });
+        self.children.insert(pid, Child { spec, pid: Some(pid), restarts: 0, restarting: false });
         Ok(pid)
     }
 
@@ -211,6 +216,7 @@ impl Running {
                 let failed = child.spec.id.clone();
                 telemetry::emit(&ChildStartFailed { supervisor, child: failed, reason: reason.clone() });
                 // Through the mailbox, so that a shutdown can overtake it.
+                self.restarting += 1;
                 let again = DynamicRequest::TryAgain(Box::new(child), reason);
                 self.ctx.addr().send(again).map_err(|_| GiveUp)
             }
@@ -219,11 +225,13 @@ impl Running {
 
     /// Asks all children to stop, then waits for each.
     async fn stop_all(&mut self) {
-        let asked: Vec<_> = self
+        let mut asked: Vec<_> = self
             .children
             .drain()
             .map(|(pid, child)| (pid, ask_to_stop(&self.ctx, pid, child.spec.shutdown), child.spec.id))
             .collect();
+        // By deadline, so that nobody's is missed while another is waited for; those without one come last.
+        asked.sort_by_key(|(_, deadline, _)| (deadline.is_none(), *deadline));
         for (pid, deadline, label) in asked {
             wait_until_stopped(pid, &label, deadline).await;
         }

@@ -36,6 +36,10 @@ pub(super) async fn run(supervisor: Supervisor, ctx: Context<Request>, ready: Re
         ctx,
     };
     for spec in supervisor.children {
+        if running.position(&spec.id).is_some() {
+            running.stop_range(0..running.children.len()).await;
+            return ExitReason::custom(format!("two children have the id {}", spec.id));
+        }
         if let Err(error) = running.start_child(spec).await {
             running.stop_range(0..running.children.len()).await;
             return error.into();
@@ -78,7 +82,7 @@ impl Running {
             Request::DeleteChild(id, reply_to) => reply_to.send(self.delete_child(&id)),
             Request::TryAgain(id, reason) => {
                 if let Some(at) = self.position(&id)
-                    && self.children[at].pid.is_none()
+                    && std::mem::take(&mut self.children[at].restarting)
                 {
                     return self.restart(at, reason).await;
                 }
@@ -97,7 +101,7 @@ impl Running {
         }
         let pid =
             spec.start(self.ctx.pid(), 0).await.map_err(|error| ChildError::Start(spec.id.clone(), error))?;
-        self.children.push(Child { spec, pid: Some(pid), restarts: 0 });
+        self.children.push(Child { spec, pid: Some(pid), restarts: 0, restarting: false });
         Ok(pid)
     }
 
@@ -173,6 +177,7 @@ impl Running {
                     child: child.clone(),
                     reason: reason.clone(),
                 });
+                self.children[at].restarting = true;
                 // Through the mailbox, so that a shutdown can overtake it.
                 let queued = self.ctx.addr().send(Request::TryAgain(child, reason));
                 return queued.map_err(|_| GiveUp(ExitReason::custom("supervisor mailbox full")));
@@ -193,6 +198,7 @@ impl Running {
         let child = &mut self.children[at];
         let pid = child.spec.start(self.ctx.pid(), child.restarts + 1).await?;
         child.restarts += 1;
+        child.restarting = false;
         child.pid = Some(pid);
         Ok(pid)
     }
@@ -201,6 +207,7 @@ impl Running {
     async fn stop_range(&mut self, range: std::ops::Range<usize>) {
         for at in range.rev() {
             let child = &mut self.children[at];
+            child.restarting = false;
             if let Some(pid) = child.pid.take() {
                 let deadline = ask_to_stop(&self.ctx, pid, child.spec.shutdown);
                 wait_until_stopped(pid, &child.spec.id, deadline).await;

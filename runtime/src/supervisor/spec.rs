@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::{DynamicSupervisor, Supervisor};
@@ -205,14 +206,30 @@ impl ChildSpec {
 
     /// Starts one incarnation of the child.
     pub(super) async fn start(&self, supervisor: Pid, restarts: u32) -> Result<Pid, StartError> {
-        let spawner = Spawner::new(self, supervisor, restarts)?;
-        match &self.start {
-            Start::Again(start) => start(spawner).await,
-            Start::Once(start) => {
-                let start = start.lock().take().expect("invariant: a child that starts once is temporary");
-                start(spawner).await
-            }
-        }
+        let mut spawner = Some(Spawner::new(self, supervisor, restarts)?);
+        let mut starting: Option<Started> = None;
+        std::future::poll_fn(|cx| {
+            let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &mut starting {
+                Some(starting) => starting.as_mut().poll(cx),
+                None => {
+                    let spawner = spawner.take().expect("invariant: a start function is called once");
+                    let made = match &self.start {
+                        Start::Again(start) => start(spawner),
+                        Start::Once(start) => match start.lock().take() {
+                            Some(start) => start(spawner),
+                            None => Box::pin(std::future::ready(Err(StartError::Init(ExitReason::custom(
+                                "a child that starts once was started before",
+                            ))))),
+                        },
+                    };
+                    starting.insert(made).as_mut().poll(cx)
+                }
+            }));
+            polled.unwrap_or_else(|payload| {
+                Poll::Ready(Err(StartError::Init(crate::process::panic_reason(&*payload))))
+            })
+        })
+        .await
     }
 
     fn with(id: Label, start: Start) -> Self {

@@ -1,0 +1,10 @@
+//! Supervisors against OTP's `supervisor` and Elixir's `DynamicSupervisor`.
+
+mod dynamic;
+mod lab;
+mod model;
+mod requests;
+mod restart;
+mod shutdown;
+mod start;
+mod strategy;
