@@ -1,7 +1,7 @@
 //! Heronry: supervised lightweight processes for Rust, with Erlang's semantics.
 //!
 //! A process ([`process`]) is one tokio task with a mailbox, links and monitors. A server ([`server`]) is a process
-//! with a state and callbacks. A supervisor ([`supervisor`]) starts, watches and restarts others. [`pubsub`] carries
+//! with a state and callbacks. A task ([`task`]) is a process that comes to a value. A supervisor ([`supervisor`]) starts, watches and restarts others. [`pubsub`] carries
 //! messages by topic, [`inspect`] shows the living tree, [`telemetry`] tells what happened.
 //!
 //! ```
@@ -57,6 +57,7 @@ pub mod process;
 pub mod pubsub;
 pub mod server;
 pub mod supervisor;
+pub mod task;
 pub mod telemetry;
 
 pub use exit::{ExitReason, IntoExitReason, PanicReport};
@@ -65,3 +66,4 @@ pub use pid::{Pid, Ref};
 pub use process::{Addr, Context, Received, SendError, spawn};
 pub use server::{CallError, Init, Next, ReplyTo, Server};
 pub use supervisor::{ChildSpec, Restart, Shutdown, Supervisor};
+pub use task::{Task, TaskError};

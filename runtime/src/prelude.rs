@@ -5,3 +5,4 @@ pub use crate::pid::{Pid, Ref};
 pub use crate::process::{Addr, Context, Info, Received, SpawnOptions, spawn, whereis};
 pub use crate::server::{CallError, Init, Next, ReplyTo, Server, ServerOptions, StartError};
 pub use crate::supervisor::{ChildSpec, Restart, Shutdown, Supervisor};
+pub use crate::task::{Task, TaskError};

@@ -22,6 +22,7 @@ mod mailbox;
 mod monitors;
 mod names;
 mod run;
+pub(crate) mod shutdown;
 mod signal;
 mod spawn;
 mod table;
@@ -101,6 +102,15 @@ pub fn self_pid() -> Option<Pid> {
 /// How many processes run.
 pub fn count() -> usize {
     table::count()
+}
+
+/// Undoes a link from outside of both its ends: no exit signal from it arrives at `near` after this.
+pub(crate) fn unlink(near: Pid, far: Pid) {
+    for (one, other) in [(near, far), (far, near)] {
+        if let Some(process) = table::find(one) {
+            process.remove_link(other);
+        }
+    }
 }
 
 /// Adds an exit watcher to a process, or gives the reason if it has ended.

@@ -13,13 +13,17 @@ mod report;
 mod run;
 mod spec;
 mod strategy;
+mod task;
 
 pub use dynamic::{CHILDREN_MAX_DEFAULT, DynamicSupervisor};
 pub use intensity::{INTENSITY_DEFAULT, PERIOD_DEFAULT};
 pub use reference::{ChildCounts, ChildError, ChildInfo, DynamicRef, SupervisorRef};
 pub use report::{ChildRestarted, ChildStartFailed, IntensityReached};
-pub use spec::{ChildKind, ChildSpec, Restart, SHUTDOWN_DEFAULT, Shutdown, Spawner, Started};
+pub use spec::{ChildKind, ChildSpec, Restart, SHUTDOWN_DEFAULT, Spawner, Started};
 pub use strategy::Strategy;
+pub use task::{TaskSupervisor, TaskSupervisorRef};
+
+pub use crate::process::shutdown::Shutdown;
 
 use std::time::Duration;
 

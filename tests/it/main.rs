@@ -9,3 +9,4 @@ mod floors;
 mod server;
 mod supervisor;
 mod support;
+mod task;

@@ -184,6 +184,10 @@ impl<M: Send + 'static> Context<M> {
         self.process.set_trap_exit(on)
     }
 
+    pub(crate) fn traps_exit(&self) -> bool {
+        self.process.traps_exit()
+    }
+
     /// Says in logs and in the tree what this process is.
     pub fn set_label(&self, label: impl Into<Label>) {
         self.process.set_label(label.into());

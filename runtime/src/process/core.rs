@@ -247,6 +247,10 @@ impl<M: Send + 'static> Process<M> {
         std::mem::replace(&mut self.state.lock().trap_exit, on)
     }
 
+    pub(super) fn traps_exit(&self) -> bool {
+        self.state.lock().trap_exit
+    }
+
     pub(super) fn set_label(&self, label: Label) {
         self.state.lock().label = label;
     }
@@ -357,11 +361,13 @@ impl<M: Send + 'static> Process<M> {
         for waker in relations.senders {
             waker.wake();
         }
-        for watcher in relations.watchers {
-            watcher.exited(reason);
-        }
+        // Links before watchers: who waits for a process that it is linked with dies of the link, on every thread, and
+        // does not go on for a while with the error.
         for far in relations.links.drain().filter_map(table::find) {
             far.exit_signal(self.pid, reason.clone(), Origin::Link);
+        }
+        for watcher in relations.watchers {
+            watcher.exited(reason);
         }
         let (watching, watched_by) = relations.monitors.into_parts();
         for (reference, target) in watching {

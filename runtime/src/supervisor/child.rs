@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::reference::ChildInfo;
-use super::spec::{ChildSpec, Shutdown};
+use super::spec::ChildSpec;
 use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
+use crate::process::shutdown::Shutdown;
 use crate::process::{self, Context};
 use crate::telemetry::{self, Event, Level};
 

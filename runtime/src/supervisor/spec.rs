@@ -10,6 +10,7 @@ use super::{DynamicSupervisor, Supervisor};
 use crate::exit::{ExitReason, IntoExitReason};
 use crate::name::{Label, Name};
 use crate::pid::Pid;
+use crate::process::shutdown::Shutdown;
 use crate::process::{Addr, Context, ProcessKind, RegisterError, SpawnOptions};
 use crate::server::{self, ReplyTo, Server, ServerOptions, StartError};
 use crate::sync::Mutex;
@@ -26,17 +27,6 @@ pub enum Restart {
     Transient,
     /// Never.
     Temporary,
-}
-
-/// How a child is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    /// Killed at once.
-    BrutalKill,
-    /// Sent an exit signal `Shutdown`, and killed if it has not ended after this time.
-    After(Duration),
-    /// Sent an exit signal `Shutdown` and waited for. For supervisors, which need the time that their children need.
-    Infinity,
 }
 
 /// Whether a child is itself a supervisor.
