@@ -5,6 +5,7 @@
 mod channels;
 #[cfg(feature = "e2e")]
 mod e2e;
+mod exits;
 mod floors;
 mod server;
 mod supervisor;

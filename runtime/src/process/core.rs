@@ -216,6 +216,11 @@ impl<M: Send + 'static> Process<M> {
             return Poll::Pending;
         }
         let mut state = self.state.lock();
+        match state.phase {
+            Phase::Running => {}
+            // It has ended and only does not know yet: it receives no more, and its task was woken.
+            Phase::Dying(_) | Phase::Exited(_) => return Poll::Pending,
+        }
         match state.mailbox.pop() {
             Some(item) => {
                 wake_senders(state);

@@ -36,7 +36,8 @@ pin_project! {
             let this = this.project();
             if this.body.is_some() {
                 let _entered = current::enter(this.process.pid());
-                finish(this.process, this.body, ExitReason::Killed);
+                let reason = this.process.doom().unwrap_or(ExitReason::Killed);
+                finish(this.process, this.body, reason);
             }
         }
     }
@@ -61,7 +62,8 @@ impl<M: Send + 'static, B: Future<Output: IntoExitReason>> Future for Run<M, B> 
         let reason = match this.process.doom() {
             Some(reason) => reason,
             None => match poll_body(this.body.as_mut(), cx) {
-                Poll::Ready(reason) => reason,
+                // A process that sent itself an exit signal has ended of it, whatever its body returned then.
+                Poll::Ready(reason) => this.process.doom().unwrap_or(reason),
                 Poll::Pending => {
                     for watcher in current::take_forgiven() {
                         watcher.forgiven();
