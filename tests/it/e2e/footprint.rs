@@ -9,7 +9,7 @@ use super::Outcome;
 
 const CONNECTIONS: u64 = 5_000;
 
-/// A joined connection is a socket process, a channel process and their buffers: 8 KB, measured. Tungstenite's default
+/// A joined connection is a socket process, a channel process and their buffers: 8.8 KB, measured. Tungstenite's default
 /// buffers alone would be 134 KB.
 const RSS_BYTES_MAX: u64 = 12 << 10;
 
