@@ -246,13 +246,15 @@ impl<S: Socket> Session<S> {
     }
 
     fn start(&mut self, ctx: &Context<SocketMsg>, join: Message, restarts: u32) {
-        let refs = Refs { join_ref: join.join_ref, reference: join.reference };
-        let starter =
-            self.routes.find(&join.topic).expect("invariant: only routed topics are joined").clone();
+        // Strings of their own: slices would keep the whole frame of the join for as long as the channel lives.
+        let own = |text: ByteString| ByteString::from(&*text);
+        let topic = own(join.topic);
+        let refs = Refs { join_ref: join.join_ref.map(own), reference: join.reference.map(own) };
+        let starter = self.routes.find(&topic).expect("invariant: only routed topics are joined").clone();
         let started = starter.start(
             ctx,
             JoinRequest {
-                topic: join.topic.clone(),
+                topic: topic.clone(),
                 join_ref: refs.join_ref.clone(),
                 reference: refs.reference.clone(),
                 payload: join.payload,
@@ -260,7 +262,7 @@ impl<S: Socket> Session<S> {
             },
             restarts,
         );
-        self.state.started(join.topic, refs, started.pid(), started);
+        self.state.started(topic, refs, started.pid(), started);
     }
 
     fn deliver(&mut self, to: &Arc<dyn Inbox>, message: Message) {

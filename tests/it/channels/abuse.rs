@@ -179,3 +179,25 @@ async fn a_connection_that_breaks_off_ends_its_channels() {
     eventually("terminate", || journal.lock().unwrap().iter().any(|line| line.starts_with("room:gone")))
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_joined_channel_does_not_keep_the_frame_of_its_join() {
+    const CHANNELS: usize = 60;
+    const PAYLOAD: usize = 1_000_000;
+    let server = TestServer::of(Lab::default(), Limits::default()).await;
+    let mut client = Client::connect(server.addr, "").await;
+    let before = rss_bytes();
+    for n in 0..CHANNELS {
+        let payload = json!({ "ballast": "x".repeat(PAYLOAD) });
+        client.push(Value::Null, &format!("room:ballast-{n}"), "phx_join", payload).await;
+        assert_eq!(client.frame().await[4]["status"], "ok");
+    }
+    let grown = rss_bytes().saturating_sub(before);
+    assert!(grown < CHANNELS * PAYLOAD / 2, "{grown} bytes more after {CHANNELS} joins of {PAYLOAD} bytes");
+}
+
+fn rss_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is there");
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has a VmRSS");
+    kib.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1_024
+}
