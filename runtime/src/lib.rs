@@ -50,6 +50,7 @@ mod exit;
 mod name;
 mod pid;
 mod sync;
+mod unwind;
 
 pub mod inspect;
 pub mod prelude;

@@ -274,9 +274,12 @@ impl<M: Send + 'static> Process<M> {
 
     /// Links two processes; called by the one whose `Process` this is.
     pub(super) fn link(&self, other: Pid) {
-        if other == self.pid || !self.state.lock().relations().links.insert(other) {
+        if other == self.pid {
             return;
         }
+        // The far end is told even if this one has the link: an unlink of the far end's, under way at the same time, may
+        // have left it on this side alone.
+        self.state.lock().relations().links.insert(other);
         if !table::find(other).is_some_and(|far| far.add_link(self.pid)) {
             self.exit_signal(other, ExitReason::NoProc, Origin::Link);
         }

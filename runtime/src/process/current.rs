@@ -24,16 +24,18 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Entered {
     before: Option<Pid>,
+    budget_before: u32,
 }
 
 pub(super) fn enter(pid: Pid) -> Entered {
-    BUDGET_LEFT.set(BUDGET);
-    Entered { before: PID.replace(Some(pid)) }
+    forget_location();
+    Entered { before: PID.replace(Some(pid)), budget_before: BUDGET_LEFT.replace(BUDGET) }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         PID.set(self.before);
+        BUDGET_LEFT.set(self.budget_before);
     }
 }
 
@@ -46,8 +48,12 @@ pub(crate) fn is_in(pid: Pid) -> bool {
     PID.get() == Some(pid)
 }
 
-/// Takes one from the budget; false if the process has had its share of this poll.
+/// Takes one from the budget; false if the process has had its share of this poll. A mailbox that is read outside of any
+/// process is read at the cost of whoever does so.
 pub(super) fn spend() -> bool {
+    if PID.get().is_none() {
+        return true;
+    }
     let left = BUDGET_LEFT.get();
     BUDGET_LEFT.set(left.saturating_sub(1));
     left > 0
@@ -80,6 +86,12 @@ pub(super) fn install_panic_hook() {
             }
         }));
     });
+}
+
+/// Forgets where the last panic was: one that is raised again (`resume_unwind`) has no place of its own, and must not be
+/// given another's.
+pub(super) fn forget_location() {
+    LOCATION.take();
 }
 
 /// The exit reason for a payload that `catch_unwind` caught on this thread.

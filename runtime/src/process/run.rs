@@ -11,6 +11,7 @@ use super::core::Process;
 use super::current;
 use super::table::AnyProcess;
 use crate::exit::{ExitReason, IntoExitReason};
+use crate::unwind::drop_quietly;
 
 pin_project! {
     /// The future that is the task.
@@ -94,10 +95,15 @@ where
 
 /// Ends a process: first its state is dropped, then it can't be found any more, then everybody is told.
 fn finish<M: Send + 'static, B>(process: &Process<M>, mut body: Pin<&mut Option<B>>, reason: ExitReason) {
+    current::forget_location();
     let dropped = catch_unwind(AssertUnwindSafe(|| body.set(None)));
     let reason = match dropped {
-        Err(payload) if reason.is_orderly() => current::panic_reason(&*payload),
-        Err(_) | Ok(()) => reason,
+        Err(payload) => {
+            let panic = current::panic_reason(&*payload);
+            drop_quietly(payload);
+            if reason.is_orderly() { panic } else { reason }
+        }
+        Ok(()) => reason,
     };
     let estate = process.close(&reason);
     let unread = process.announce(estate, &reason);
@@ -106,11 +112,4 @@ fn finish<M: Send + 'static, B>(process: &Process<M>, mut body: Pin<&mut Option<
     }
     // Whoever called this process and was dropped unanswered has just been told the exit reason.
     drop(current::take_forgiven());
-}
-
-/// Drops a value of the user's; a panic in its destructor ends here.
-fn drop_quietly<T>(value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        std::mem::drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
-    }
 }

@@ -1,13 +1,13 @@
 //! Handlers: who is told of events, and what happens when one of them panics.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::event::{Event, Level};
 use super::log;
 use crate::sync::RwLock;
+use crate::unwind::quietly;
 
 /// Takes the events of this program.
 ///
@@ -67,16 +67,17 @@ fn change<R>(edit: impl FnOnce(&mut Handlers) -> R) -> R {
     result
 }
 
-/// Tells every handler, and the log, of an event.
+/// Tells every handler, and the log, of an event. A panic of theirs, or of the event's `Display`, ends here: events are
+/// emitted in the middle of what must not be left half done.
 pub fn emit(event: &dyn Event) {
-    log::event(event);
+    quietly(|| log::event(event));
     if ATTACHED.load(Ordering::Acquire) == 0 {
         return;
     }
     let Some(handlers) = HANDLERS.read().clone() else { return };
     for (id, handler) in handlers.iter() {
-        if catch_unwind(AssertUnwindSafe(|| handler.handle(event))).is_err() && detach(*id) {
-            log::event(&HandlerDetached { event: event.name() });
+        if !quietly(|| handler.handle(event)) && detach(*id) {
+            quietly(|| log::event(&HandlerDetached { event: event.name() }));
         }
     }
 }

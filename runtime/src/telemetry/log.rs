@@ -6,6 +6,7 @@ use super::event::{Event, Level};
 use super::rate::{RateLimit, Verdict, WINDOW};
 use crate::clock;
 use crate::sync::Mutex;
+use crate::unwind::quietly;
 
 static LIMITS: Mutex<Option<HashMap<&'static str, RateLimit>>> = Mutex::new(None);
 
@@ -32,13 +33,27 @@ pub(super) fn event(event: &dyn Event) {
 
 /// A storm may end without another event that could report what it suppressed: a task does so after the window.
 fn flush_later(name: &'static str) {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        // Nobody can wait here: the count stays for the next event that is logged, or that is suppressed in a runtime.
+        LIMITS.lock().as_mut().and_then(|limits| limits.get_mut(name)).map(RateLimit::postpone);
+        return;
+    };
+    let report = Report(name);
     runtime.spawn(async move {
         tokio::time::sleep(WINDOW).await;
-        let count =
-            LIMITS.lock().as_mut().and_then(|limits| limits.get_mut(name)).map_or(0, RateLimit::flush);
-        suppressed(name, count);
+        drop(report);
     });
+}
+
+/// Reports what was suppressed of a name when it is dropped: also if its task goes down with its runtime.
+struct Report(&'static str);
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let count =
+            LIMITS.lock().as_mut().and_then(|limits| limits.get_mut(self.0)).map_or(0, RateLimit::report);
+        quietly(|| suppressed(self.0, count));
+    }
 }
 
 fn suppressed(name: &'static str, count: u64) {

@@ -19,6 +19,8 @@ pub(super) struct RateLimit {
     window_start: Instant,
     in_window: u32,
     suppressed: u64,
+    /// Somebody was asked to report what is suppressed and has not done so yet.
+    report_due: bool,
 }
 
 /// What to do with an event.
@@ -26,7 +28,8 @@ pub(super) struct RateLimit {
 pub(super) enum Verdict {
     /// Log it; before it, say that this many of its name were suppressed.
     Log { suppressed_before: u64 },
-    /// Keep it back; the first of a window to be so, and somebody should call [`RateLimit::flush`] after it.
+    /// Keep it back; nobody is to report it yet, and somebody should call [`RateLimit::report`] after the
+    /// window.
     SuppressFirst,
     /// Keep it back.
     Suppress,
@@ -34,7 +37,7 @@ pub(super) enum Verdict {
 
 impl RateLimit {
     pub(super) fn new(now: Instant) -> Self {
-        Self { window_start: now, in_window: 0, suppressed: 0 }
+        Self { window_start: now, in_window: 0, suppressed: 0, report_due: false }
     }
 
     /// Decides on an event that happens `now`.
@@ -48,11 +51,22 @@ impl RateLimit {
             return Verdict::Log { suppressed_before: self.flush() };
         }
         self.suppressed += 1;
-        if self.suppressed == 1 { Verdict::SuppressFirst } else { Verdict::Suppress }
+        if std::mem::replace(&mut self.report_due, true) { Verdict::Suppress } else { Verdict::SuppressFirst }
+    }
+
+    /// Nobody could be found to report: the next suppressed event asks again, and nothing is forgotten.
+    pub(super) fn postpone(&mut self) {
+        self.report_due = false;
+    }
+
+    /// The report that [`Verdict::SuppressFirst`] asked for: how many were kept back and not said otherwise.
+    pub(super) fn report(&mut self) -> u64 {
+        self.report_due = false;
+        self.flush()
     }
 
     /// How many were kept back since this was last said.
-    pub(super) fn flush(&mut self) -> u64 {
+    fn flush(&mut self) -> u64 {
         std::mem::take(&mut self.suppressed)
     }
 }
@@ -71,17 +85,22 @@ mod tests {
         assert_eq!(limit.check(start), Verdict::SuppressFirst);
         assert_eq!(limit.check(start), Verdict::Suppress);
         assert_eq!(limit.check(start + WINDOW), Verdict::Log { suppressed_before: 2 });
-        assert_eq!(limit.flush(), 0);
+        assert_eq!(limit.report(), 0);
     }
 
     #[test]
-    fn a_flush_takes_the_count() {
+    fn a_report_takes_the_count_and_the_next_one_is_asked_for_again() {
         let start = crate::clock::now();
         let mut limit = RateLimit::new(start);
         for _ in 0..EVENTS_PER_WINDOW_MAX + 5 {
             limit.check(start);
         }
-        assert_eq!(limit.flush(), 5);
+        assert_eq!(limit.check(start), Verdict::Suppress);
+        assert_eq!(limit.report(), 6);
+        assert_eq!(limit.check(start), Verdict::SuppressFirst);
+        limit.postpone();
+        assert_eq!(limit.check(start), Verdict::SuppressFirst);
+        assert_eq!(limit.report(), 2);
         assert_eq!(limit.check(start + WINDOW), Verdict::Log { suppressed_before: 0 });
     }
 }
