@@ -1,6 +1,9 @@
-//! What the programs of this package share: reading what the system says of a process.
+//! What the programs of this package share: reading what the system says of a process; and the measurements of
+//! `processes`.
 
 use std::io;
+
+pub mod processes;
 
 /// The resident memory of a process, in bytes.
 ///

@@ -39,7 +39,7 @@ impl<M> From<Item<M>> for Received<M> {
     fn from(item: Item<M>) -> Self {
         match item {
             Item::Message(message) => Self::Message(message),
-            Item::Info(info) => Self::Info(info),
+            Item::Info(info) => Self::Info(*info),
         }
     }
 }
@@ -48,7 +48,7 @@ impl<M> From<Received<M>> for Item<M> {
     fn from(received: Received<M>) -> Self {
         match received {
             Received::Message(message) => Self::Message(message),
-            Received::Info(info) => Self::Info(info),
+            Received::Info(info) => Self::Info(Box::new(info)),
         }
     }
 }

@@ -41,13 +41,17 @@ pub enum Overflow {
 #[derive(Debug)]
 pub(crate) enum Item<M> {
     Message(M),
-    Info(Info),
+    /// Boxed: signals are rare, and each place in the queue would have the size of one.
+    Info(Box<Info>),
 }
 
 impl<M> Item<M> {
     /// Whether this is the `Down` of that monitor.
     pub(crate) fn is_down_of(&self, reference: Ref) -> bool {
-        matches!(self, Self::Info(Info::Down(down)) if down.reference == reference)
+        match self {
+            Self::Message(_) => false,
+            Self::Info(info) => matches!(&**info, Info::Down(down) if down.reference == reference),
+        }
     }
 }
 
@@ -125,7 +129,7 @@ impl<M> Mailbox<M> {
 
     /// Queues a signal: never refused, since the process itself asked for it by a link or a monitor.
     pub(crate) fn push_info(&mut self, info: Info) {
-        self.queue.push_back(Item::Info(info));
+        self.queue.push_back(Item::Info(Box::new(info)));
     }
 
     pub(crate) fn pop(&mut self) -> Option<Item<M>> {
