@@ -28,7 +28,7 @@ pub use crate::process::shutdown::Shutdown;
 use std::time::Duration;
 
 use crate::name::Label;
-use crate::process::{ProcessKind, SpawnOptions};
+use crate::process::{Overflow, ProcessKind, SpawnOptions};
 use crate::server::{self, StartError};
 
 /// A supervisor that is being described; [`start`](Self::start) makes it run.
@@ -126,8 +126,7 @@ impl Supervisor {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn start(self) -> Result<SupervisorRef, StartError> {
-        let options =
-            SpawnOptions::new().label(self.label.clone()).kind(ProcessKind::Supervisor).trap_exit(true);
+        let options = of_supervisor(SpawnOptions::new().label(self.label.clone()));
         let addr = server::start(options, None, |ctx, ready| run::run(self, ctx, ready)).await?;
         Ok(SupervisorRef::new(addr))
     }
@@ -137,8 +136,14 @@ impl Supervisor {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_child(self, spawner: Spawner) -> Result<SupervisorRef, StartError> {
-        let spawner = spawner.options(|options| options.trap_exit(true));
+        let spawner = spawner.options(of_supervisor);
         let addr = spawner.spawn_ready(|ctx, ready| run::run(self, ctx, ready)).await?;
         Ok(SupervisorRef::new(addr))
     }
+}
+
+/// What every supervisor is spawned with. Whoever asks a busy one waits, for room too: a request that is refused could be
+/// the one to stop.
+fn of_supervisor(options: SpawnOptions) -> SpawnOptions {
+    options.kind(ProcessKind::Supervisor).trap_exit(true).overflow(Overflow::Block)
 }

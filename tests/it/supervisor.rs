@@ -1,6 +1,7 @@
 //! Supervisors against OTP's `supervisor` and Elixir's `DynamicSupervisor`.
 
 mod dynamic;
+mod flood;
 mod lab;
 mod model;
 mod requests;

@@ -178,6 +178,11 @@ impl<M: Send + 'static> Context<M> {
         }
     }
 
+    /// Queues a message for this process behind all that waits. It cannot fail: the mailbox's limit is for others.
+    pub(crate) fn send_self(&self, message: M) {
+        self.process.push_own(message);
+    }
+
     /// From now on exit signals arrive as [`Info::Exit`] (or end the process again, with `false`); returns what it was
     /// before. As Erlang's `process_flag(trap_exit, true)`.
     pub fn trap_exit(&self, on: bool) -> bool {

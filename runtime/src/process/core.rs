@@ -195,6 +195,13 @@ impl<M: Send + 'static> Process<M> {
         }
     }
 
+    /// Queues a message of this process to itself, past the limit.
+    pub(super) fn push_own(&self, message: M) {
+        let mut state = self.state.lock();
+        state.mailbox.push_own(message);
+        wake_receiver(state);
+    }
+
     /// Marks the process to end with this reason, and wakes its task to do so.
     fn die(&self, mut state: MutexGuard<'_, State<M>>, reason: ExitReason) {
         match state.phase {

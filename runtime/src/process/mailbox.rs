@@ -105,6 +105,12 @@ impl<M> Mailbox<M> {
         Pushed::Queued { alarm }
     }
 
+    /// Queues a message of the process to itself, whatever waits: it sends no more than it has things to do.
+    pub(crate) fn push_own(&mut self, message: M) {
+        self.queue.push_back(Item::Message(message));
+        self.messages += 1;
+    }
+
     /// Queues a message and takes the oldest out; the message itself comes back if there is no other.
     fn replace_oldest(&mut self, message: M) -> M {
         let oldest = self.queue.iter().position(|item| matches!(item, Item::Message(_)));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::child::{Child, ask_to_stop, wait_until_stopped};
 use super::intensity::{INTENSITY_DEFAULT, Intensity, PERIOD_DEFAULT};
+use super::of_supervisor;
 use super::reference::{ChildCounts, ChildError, DynamicRef, DynamicRequest};
 use super::report::{ChildRestarted, ChildStartFailed, IntensityReached};
 use super::spec::{ChildSpec, Spawner};
@@ -15,7 +16,7 @@ use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
-use crate::process::{Context, Exit, Info, ProcessKind, Received, SpawnOptions};
+use crate::process::{Context, Exit, Info, Received, SpawnOptions};
 use crate::server::{self, ReplyTo, StartError};
 use crate::telemetry;
 
@@ -84,8 +85,7 @@ impl DynamicSupervisor {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn start(self) -> Result<DynamicRef, StartError> {
-        let options =
-            SpawnOptions::new().label(self.label.clone()).kind(ProcessKind::Supervisor).trap_exit(true);
+        let options = of_supervisor(SpawnOptions::new().label(self.label.clone()));
         Ok(DynamicRef::new(server::start(options, None, |ctx, ready| run(self, ctx, ready)).await?))
     }
 
@@ -94,7 +94,7 @@ impl DynamicSupervisor {
     /// # Errors
     /// [`StartError`] if the child's name is taken.
     pub async fn start_child(self, spawner: Spawner) -> Result<DynamicRef, StartError> {
-        let spawner = spawner.options(|options| options.trap_exit(true));
+        let spawner = spawner.options(of_supervisor);
         Ok(DynamicRef::new(spawner.spawn_ready(|ctx, ready| run(self, ctx, ready)).await?))
     }
 }
@@ -217,8 +217,8 @@ impl Running {
                 telemetry::emit(&ChildStartFailed { supervisor, child: failed, reason: reason.clone() });
                 // Through the mailbox, so that a shutdown can overtake it.
                 self.restarting += 1;
-                let again = DynamicRequest::TryAgain(Box::new(child), reason);
-                self.ctx.addr().send(again).map_err(|_| GiveUp)
+                self.ctx.send_self(DynamicRequest::TryAgain(Box::new(child), reason));
+                Ok(())
             }
         }
     }

@@ -179,8 +179,8 @@ impl Running {
                 });
                 self.children[at].restarting = true;
                 // Through the mailbox, so that a shutdown can overtake it.
-                let queued = self.ctx.addr().send(Request::TryAgain(child, reason));
-                return queued.map_err(|_| GiveUp(ExitReason::custom("supervisor mailbox full")));
+                self.ctx.send_self(Request::TryAgain(child, reason));
+                return Ok(());
             }
             let child = &self.children[at];
             telemetry::emit(&ChildRestarted {
