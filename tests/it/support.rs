@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::process::Command;
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -20,6 +21,20 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
 /// How long anything may take before it counts as never.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether this test has its process for itself. If not, it is run in a process of its own here, and must pass there:
+/// for tests that measure the process, which other tests would be measured with.
+pub(crate) fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "HERONRY_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let this = std::env::current_exe().expect("this binary has a path");
+    let run = Command::new(this).args(["--exact", test]).env(ALONE, "1").output().expect("it starts");
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success() && out.contains("1 passed"), "{test}, alone:\n{out}{err}");
+    false
+}
 
 /// Waits for something that must happen.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {

@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::room::Lab;
-use crate::support::{Client, TestServer, eventually, within};
+use crate::support::{Client, TestServer, eventually, is_alone, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn undecodable_frames_close_their_connection_with_1011() {
@@ -184,6 +184,9 @@ async fn a_connection_that_breaks_off_ends_its_channels() {
 async fn a_joined_channel_does_not_keep_the_frame_of_its_join() {
     const CHANNELS: usize = 60;
     const PAYLOAD: usize = 1_000_000;
+    if !is_alone("channels::abuse::a_joined_channel_does_not_keep_the_frame_of_its_join") {
+        return;
+    }
     let server = TestServer::of(Lab::default(), Limits::default()).await;
     let mut client = Client::connect(server.addr, "").await;
     let before = rss_bytes();
