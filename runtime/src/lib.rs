@@ -1,8 +1,9 @@
 //! Heronry: supervised lightweight processes for Rust, with Erlang's semantics.
 //!
 //! A process ([`process`]) is one tokio task with a mailbox, links and monitors. A server ([`server`]) is a process
-//! with a state and callbacks. A task ([`task`]) is a process that comes to a value. A supervisor ([`supervisor`]) starts, watches and restarts others. [`pubsub`] carries
-//! messages by topic, [`inspect`] shows the living tree, [`telemetry`] tells what happened.
+//! with a state and callbacks. A task ([`task`]) is a process that comes to a value. A timer ([`timer`]) sends a process
+//! a message later. A supervisor ([`supervisor`]) starts, watches and restarts others. [`pubsub`] carries messages by
+//! topic, [`inspect`] shows the living tree, [`telemetry`] tells what happened.
 //!
 //! ```
 //! use std::time::Duration;
@@ -60,6 +61,7 @@ pub mod server;
 pub mod supervisor;
 pub mod task;
 pub mod telemetry;
+pub mod timer;
 
 pub use exit::{ExitReason, IntoExitReason, PanicReport};
 pub use name::{Label, NAME_BYTES_MAX, Name, NameError};
@@ -68,3 +70,4 @@ pub use process::{Addr, Context, Received, SendError, spawn};
 pub use server::{CallError, Init, Next, ReplyTo, Server};
 pub use supervisor::{ChildSpec, Restart, Shutdown, Supervisor};
 pub use task::{Task, TaskError};
+pub use timer::TimerRef;

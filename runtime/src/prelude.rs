@@ -6,3 +6,4 @@ pub use crate::process::{Addr, Context, Info, Received, SpawnOptions, spawn, whe
 pub use crate::server::{CallError, Init, Next, ReplyTo, Server, ServerOptions, StartError};
 pub use crate::supervisor::{ChildSpec, Restart, Shutdown, Supervisor};
 pub use crate::task::{Task, TaskError};
+pub use crate::timer::TimerRef;

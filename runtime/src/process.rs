@@ -16,6 +16,7 @@ mod addr;
 mod context;
 mod core;
 mod current;
+mod deposit;
 pub(crate) mod events;
 mod links;
 mod mailbox;
@@ -30,17 +31,18 @@ mod watch;
 
 pub use addr::{Addr, SendError};
 pub use context::{Context, Received};
+pub(crate) use deposit::{Deposit, News, Outcome};
 pub use events::{MailboxFull, MailboxLong, ProcessCrashed};
 pub use mailbox::{MAILBOX_ALARM_DEFAULT, MAILBOX_LIMIT_DEFAULT, Overflow};
 pub use names::{RegisterError, WhereisError, register, unregister, whereis, whereis_pid};
 pub use signal::{Down, Exit, Info};
 pub use spawn::{SpawnOptions, spawn};
-pub(crate) use table::{ProcessKind, ProcessStats};
+pub(crate) use table::{PidHasher, ProcessKind, ProcessStats};
 pub(crate) use watch::{ExitWatch, ExitWatcher};
 
 use crate::exit::ExitReason;
 use crate::pid::Pid;
-pub(crate) use current::{forgive_later, is_in, panic_reason, take_forgiven};
+pub(crate) use current::{forget_location, forgive_later, is_in, panic_reason, take_forgiven};
 
 /// Sends an exit signal to a process, as Erlang's `exit/2`.
 ///

@@ -14,3 +14,4 @@ mod supervisor;
 mod support;
 mod task;
 mod telemetry;
+mod timer;

@@ -180,7 +180,8 @@ impl<M: Send + 'static> Context<M> {
 
     /// Queues a message for this process behind all that waits. It cannot fail: the mailbox's limit is for others.
     pub(crate) fn send_self(&self, message: M) {
-        self.process.push_own(message);
+        // Refused only if it had ended, and it runs.
+        drop(self.process.deposit_own(message).tell());
     }
 
     /// From now on exit signals arrive as [`Info::Exit`] (or end the process again, with `false`); returns what it was

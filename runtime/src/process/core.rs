@@ -12,6 +12,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use tokio::time::Instant;
 
 use super::addr::SendError;
+use super::deposit::{Deposit, Outcome};
 use super::events::{MailboxFull, MailboxLong};
 use super::links::Links;
 use super::mailbox::{Item, Mailbox, Overflow, Pushed};
@@ -26,7 +27,7 @@ use crate::exit::ExitReason;
 use crate::name::{Label, Name};
 use crate::pid::{Pid, Ref};
 use crate::sync::{Mutex, MutexGuard};
-use crate::telemetry;
+use crate::telemetry::{self, Event};
 
 pub(crate) struct Process<M> {
     pid: Pid,
@@ -118,7 +119,7 @@ impl<M: Send + 'static> Process<M> {
 
     /// Queues a message; `watcher`, if any, hears of the exit of this process from now on.
     pub(crate) fn push(&self, message: M, watcher: Option<Arc<dyn ExitWatcher>>) -> Result<(), SendError<M>> {
-        self.push_locked(self.state.lock(), message, watcher)
+        self.deposit_locked(self.state.lock(), message, watcher).tell()
     }
 
     /// As [`push`](Self::push), but waits for room if that is the mailbox's policy.
@@ -135,86 +136,91 @@ impl<M: Send + 'static> Process<M> {
             return Poll::Pending;
         }
         let message = message.take().expect("invariant: a message is sent once");
-        Poll::Ready(self.push_locked(state, message, watcher.cloned()))
+        Poll::Ready(self.deposit_locked(state, message, watcher.cloned()).tell())
     }
 
-    fn push_locked(
+    /// [`push`](Self::push) for whoever holds a lock: what is the user's runs when the deposit is told.
+    pub(crate) fn deposit(&self, message: M) -> Deposit<M> {
+        self.deposit_locked(self.state.lock(), message, None)
+    }
+
+    #[inline]
+    fn deposit_locked(
         &self,
         mut state: MutexGuard<'_, State<M>>,
         message: M,
         watcher: Option<Arc<dyn ExitWatcher>>,
-    ) -> Result<(), SendError<M>> {
+    ) -> Deposit<M> {
         if state.exit_reason().is_some() {
-            return Err(SendError::NoProc(message));
+            return Deposit::no_proc(message);
         }
         match state.mailbox.push(message, self.passed_over.load(Ordering::Relaxed)) {
             Pushed::Queued { alarm } => {
                 if let Some(watcher) = watcher {
                     state.relations().watchers.push(watcher);
                 }
-                let long = alarm.then(|| MailboxLong {
-                    pid: self.pid,
-                    label: state.label.clone(),
-                    len: state.mailbox.len(),
-                });
-                wake_receiver(state);
-                if let Some(event) = long {
-                    telemetry::emit(&event);
-                }
-                Ok(())
+                self.queued(&mut state, alarm)
             }
-            Pushed::Full { message, overflow, first } => self.overflowed(state, message, overflow, first),
+            Pushed::Full { message, overflow, first } => {
+                self.overflowed(&mut state, message, overflow, first)
+            }
         }
     }
 
-    fn overflowed(
-        &self,
-        state: MutexGuard<'_, State<M>>,
-        message: M,
-        overflow: Overflow,
-        first: bool,
-    ) -> Result<(), SendError<M>> {
-        let event = first.then(|| MailboxFull {
-            pid: self.pid,
-            label: state.label.clone(),
-            limit: state.mailbox.limit(),
-            overflow,
+    #[inline]
+    fn queued(&self, state: &mut State<M>, alarm: bool) -> Deposit<M> {
+        let long = alarm.then(|| -> Box<dyn Event> {
+            let (label, len) = (state.label.clone(), state.mailbox.len());
+            Box::new(MailboxLong { pid: self.pid, label, len })
         });
-        match overflow {
-            Overflow::Exit => self.die(state, ExitReason::custom("mailbox full")),
-            Overflow::DropOldest => wake_receiver(state),
-            Overflow::Reject | Overflow::Block | Overflow::DropNewest => drop(state),
-        }
-        if let Some(event) = event {
-            telemetry::emit(&event);
-        }
-        match overflow {
-            Overflow::Reject | Overflow::Block => Err(SendError::Full(message)),
-            Overflow::DropNewest | Overflow::DropOldest => Ok(()),
-            Overflow::Exit => Err(SendError::NoProc(message)),
-        }
+        Deposit::new(Outcome::Queued, state.receiver.take(), long)
     }
 
-    /// Queues a message of this process to itself, past the limit.
-    pub(super) fn push_own(&self, message: M) {
+    fn overflowed(&self, state: &mut State<M>, message: M, overflow: Overflow, first: bool) -> Deposit<M> {
+        let full = first.then(|| -> Box<dyn Event> {
+            let (label, limit) = (state.label.clone(), state.mailbox.limit());
+            Box::new(MailboxFull { pid: self.pid, label, limit, overflow })
+        });
+        let (outcome, waker) = match overflow {
+            Overflow::Reject | Overflow::Block => (Outcome::Refused(SendError::Full(message)), None),
+            Overflow::DropNewest => (Outcome::Dropped(message), None),
+            Overflow::DropOldest => (Outcome::Dropped(message), state.receiver.take()),
+            Overflow::Exit => {
+                let task = self.doom_locked(state, ExitReason::custom("mailbox full"));
+                (Outcome::Refused(SendError::NoProc(message)), task)
+            }
+        };
+        Deposit::new(outcome, waker, full)
+    }
+
+    /// Queues a message of this process to itself, past the limit: it sends no more than it has things to do.
+    pub(crate) fn deposit_own(&self, message: M) -> Deposit<M> {
         let mut state = self.state.lock();
-        state.mailbox.push_own(message);
-        wake_receiver(state);
+        if state.exit_reason().is_some() {
+            return Deposit::no_proc(message);
+        }
+        let alarm = state.mailbox.push_own(message, self.passed_over.load(Ordering::Relaxed));
+        self.queued(&mut state, alarm)
     }
 
     /// Marks the process to end with this reason, and wakes its task to do so.
     fn die(&self, mut state: MutexGuard<'_, State<M>>, reason: ExitReason) {
+        let task = self.doom_locked(&mut state, reason);
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Marks the process to end with this reason; its task is to be woken once the lock is given back.
+    fn doom_locked(&self, state: &mut State<M>, reason: ExitReason) -> Option<Waker> {
         match state.phase {
             Phase::Running => {}
-            Phase::Dying(_) | Phase::Exited(_) => return,
+            Phase::Dying(_) | Phase::Exited(_) => return None,
         }
         state.phase = Phase::Dying(reason);
         self.doomed.store(true, Ordering::Release);
-        let waker = state.task.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        state.task.take()
     }
 
     pub(super) fn poll_pop(&self, cx: &mut TaskContext<'_>) -> Poll<Item<M>> {

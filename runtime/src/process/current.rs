@@ -90,7 +90,7 @@ pub(super) fn install_panic_hook() {
 
 /// Forgets where the last panic was: one that is raised again (`resume_unwind`) has no place of its own, and must not be
 /// given another's.
-pub(super) fn forget_location() {
+pub(crate) fn forget_location() {
     LOCATION.take();
 }
 

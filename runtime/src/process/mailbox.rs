@@ -96,19 +96,19 @@ impl<M> Mailbox<M> {
             return Pushed::Full { message, overflow, first };
         }
         self.full = false;
+        Pushed::Queued { alarm: self.push_own(message, elsewhere) }
+    }
+
+    /// Queues a message of the process to itself, whatever waits: it sends no more than it has things to do. True if the
+    /// mailbox has just grown over its alarm.
+    pub(crate) fn push_own(&mut self, message: M, elsewhere: usize) -> bool {
         self.queue.push_back(Item::Message(message));
         self.messages += 1;
         let len = self.messages + elsewhere;
         self.peak = self.peak.max(len);
         let alarm = len >= self.alarm && !self.long;
         self.long |= alarm;
-        Pushed::Queued { alarm }
-    }
-
-    /// Queues a message of the process to itself, whatever waits: it sends no more than it has things to do.
-    pub(crate) fn push_own(&mut self, message: M) {
-        self.queue.push_back(Item::Message(message));
-        self.messages += 1;
+        alarm
     }
 
     /// Queues a message and takes the oldest out; the message itself comes back if there is no other.
