@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use heronry::prelude::*;
-use heronry::process::{self, RegisterError, SendError};
+use heronry::process::{self, Overflow, RegisterError, SendError};
 use heronry::server;
 use tokio::sync::oneshot;
 
@@ -390,6 +390,30 @@ mod call {
         let dropper = tokio::spawn(async move { drop(slot.await) });
         assert_eq!(within("an answer", call).await, Err(CallError::NoReply));
         within("the dropper", dropper).await.expect("no panic");
+    }
+
+    /// A call that took the place of the oldest message waits as any other does: it hears of the callee's end.
+    #[tokio::test]
+    async fn a_call_that_took_the_place_of_another_ends_with_the_callee() {
+        let deaf = SpawnOptions::new()
+            .mailbox_limit(1)
+            .overflow(Overflow::DropOldest)
+            .spawn(|_ctx: Context<ReplyTo<u32>>| std::future::pending::<()>());
+        let call = |addr: Addr<ReplyTo<u32>>| {
+            tokio::spawn(async move { addr.call(|reply_to| reply_to, LONG * 10).await })
+        };
+        let displaced = call(deaf.clone());
+        within("the first call", async {
+            while deaf.mailbox_len() == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let last = call(deaf.clone());
+        assert_eq!(within("an answer", displaced).await.expect("no panic"), Err(CallError::NoReply));
+        process::kill(deaf.pid());
+        let ended = within("the last call", last).await.expect("no panic");
+        assert_eq!(ended, Err(CallError::Exited(ExitReason::Killed)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -154,13 +154,15 @@ impl<M: Send + 'static> Process<M> {
         if state.exit_reason().is_some() {
             return Deposit::no_proc(message);
         }
-        match state.mailbox.push(message, self.passed_over.load(Ordering::Relaxed)) {
-            Pushed::Queued { alarm } => {
-                if let Some(watcher) = watcher {
-                    state.relations().watchers.push(watcher);
-                }
-                self.queued(&mut state, alarm)
-            }
+        let pushed = state.mailbox.push(message, self.passed_over.load(Ordering::Relaxed));
+        // What took the place of the oldest is in the mailbox as well.
+        let is_in =
+            matches!(pushed, Pushed::Queued { .. } | Pushed::Full { overflow: Overflow::DropOldest, .. });
+        if let Some(watcher) = watcher.filter(|_| is_in) {
+            state.relations().watchers.push(watcher);
+        }
+        match pushed {
+            Pushed::Queued { alarm } => self.queued(&mut state, alarm),
             Pushed::Full { message, overflow, first } => {
                 self.overflowed(&mut state, message, overflow, first)
             }
