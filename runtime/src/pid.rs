@@ -24,6 +24,10 @@ impl Pid {
     pub(crate) fn id(self) -> u64 {
         self.0.get()
     }
+
+    pub(crate) fn from_id(id: u64) -> Option<Self> {
+        NonZeroU64::new(id).map(Self)
+    }
 }
 
 impl Ref {

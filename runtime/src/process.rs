@@ -13,11 +13,13 @@
 //! What differs from the BEAM: a process is polled, not preempted, so one that never awaits cannot be killed.
 
 mod addr;
+mod aside;
 mod context;
 mod core;
 mod current;
 mod deposit;
 pub(crate) mod events;
+mod info;
 mod links;
 mod mailbox;
 mod monitors;
@@ -28,17 +30,21 @@ mod signal;
 mod spawn;
 mod table;
 mod watch;
+mod watchdog;
 
 pub use addr::{Addr, SendError};
 pub use context::{Context, Received};
 pub(crate) use deposit::{Deposit, News, Outcome};
-pub use events::{MailboxFull, MailboxLong, ProcessCrashed};
+pub use events::{LongSchedule, MailboxFull, MailboxLong, ProcessCrashed};
+pub use info::{Callback, ProcessInfo};
+pub(crate) use mailbox::Item;
 pub use mailbox::{MAILBOX_ALARM_DEFAULT, MAILBOX_LIMIT_DEFAULT, Overflow};
 pub use names::{RegisterError, WhereisError, register, unregister, whereis, whereis_pid};
 pub use signal::{Down, Exit, Info};
 pub use spawn::{SpawnOptions, spawn};
 pub(crate) use table::{PidHasher, ProcessKind, ProcessStats};
 pub(crate) use watch::{ExitWatch, ExitWatcher};
+pub use watchdog::{LONG_SCHEDULE_DEFAULT, set_long_schedule};
 
 use crate::exit::ExitReason;
 use crate::pid::Pid;
@@ -99,6 +105,27 @@ pub fn is_alive(pid: Pid) -> bool {
 /// Code in a tokio task that a process spawned is outside of it.
 pub fn self_pid() -> Option<Pid> {
     current::pid()
+}
+
+/// What a process shows of itself, or `None` if it has ended. Erlang's `process_info/1`; nothing is sent to the process,
+/// so that a stuck one answers too.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use heronry::process;
+///
+/// let idle = process::spawn(|mut ctx: heronry::Context<u8>| async move { ctx.receive().await; });
+/// let watcher = process::spawn(move |ctx: heronry::Context<()>| async move {
+///     ctx.link(idle.pid());
+///     let info = process::info(idle.pid()).unwrap();
+///     assert_eq!(info.links, [ctx.pid()]);
+///     assert_eq!(info.mailbox_len, 0);
+/// });
+/// watcher.wait().await;
+/// # }
+/// ```
+pub fn info(pid: Pid) -> Option<ProcessInfo> {
+    table::find(pid).map(|process| process.info())
 }
 
 /// How many processes run.

@@ -4,11 +4,13 @@ mod call;
 mod options;
 mod reply;
 mod run;
+mod stop;
 
 pub use call::CallError;
 
 pub use options::{ServerOptions, StartError};
 pub use reply::ReplyTo;
+pub use stop::StopError;
 
 pub(crate) use options::start;
 
@@ -35,7 +37,8 @@ pub enum Next {
 /// - A panic in `handle` or `handle_info` ends the server: `terminate` runs, as in OTP, with the panic as its reason
 ///   and the state as the panic left it, and everybody who waits for a reply learns the reason at once.
 /// - An exit signal ends a server that doesn't trap exits at once, without `terminate`. One that traps them (call
-///   [`Context::trap_exit`] in `init`) gets `terminate` when its parent's exit arrives, and `handle_info` for others.
+///   [`Context::trap_exit`] in `init`) gets `terminate` when the process that it was started linked with (its supervisor)
+///   exits, and `handle_info` for others.
 ///
 /// ```
 /// use std::time::Duration;
@@ -86,8 +89,19 @@ pub trait Server: Sized + Send + 'static {
         async { Next::Continue }
     }
 
-    /// Called before the server ends by its own doing: a [`Next::Stop`], a panic in a callback, or (when it traps
-    /// exits) the exit of its parent.
+    /// Handles what [`Context::continue_with`] was given, before anything that waits in the mailbox: the rest of an `init`
+    /// that its starter should not wait for, or the second half of a callback. OTP's `handle_continue`; passes the
+    /// message to [`handle`](Self::handle) unless implemented.
+    fn handle_continue(
+        &mut self,
+        msg: Self::Msg,
+        ctx: &mut Context<Self::Msg>,
+    ) -> impl Future<Output = Next> + Send {
+        self.handle(msg, ctx)
+    }
+
+    /// Called before the server ends by its own doing: a [`Next::Stop`], a panic in a callback, an [`Addr::stop`], or
+    /// (when it traps exits) the exit of the process that it was started linked with.
     fn terminate(
         &mut self,
         reason: &ExitReason,
@@ -132,5 +146,6 @@ pub fn enter_loop<S: Server>(
     args: S::Args,
     ctx: Context<S::Msg>,
 ) -> impl Future<Output = ExitReason> + Send + 'static {
-    run::run::<S>(args, ctx, None)
+    let parent = ctx.parent();
+    run::run::<S>(args, ctx, parent, None)
 }

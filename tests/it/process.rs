@@ -1,5 +1,6 @@
 //! Processes as a stranger sees them: signals, lives, mailboxes, names, scheduling, and a storm of all at once.
 
+mod info;
 mod life;
 mod links;
 mod mailbox;
@@ -7,6 +8,7 @@ mod monitors;
 mod names;
 mod schedule;
 mod stress;
+mod watchdog;
 
 use heronry::process::SpawnOptions;
 use heronry::{Addr, Context, ExitReason, Pid, Received, process::Info};

@@ -1,5 +1,7 @@
 //! Servers against OTP's `gen_server`: starting, calling, ending.
 
+mod lives;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! What the body of a process sees of itself.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -8,12 +7,14 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use super::addr::Addr;
+use super::aside::Aside;
 use super::core::Process;
+use super::info::Callback;
 use super::mailbox::Item;
 use super::signal::Info;
 use super::spawn::SpawnOptions;
 use super::table::AnyProcess;
-use crate::exit::IntoExitReason;
+use crate::exit::{ExitReason, IntoExitReason};
 use crate::name::Label;
 use crate::pid::{Pid, Ref};
 
@@ -22,8 +23,8 @@ use crate::pid::{Pid, Ref};
 /// There is one for each process; it is given to the body and to every callback.
 pub struct Context<M> {
     process: Arc<Process<M>>,
-    /// What selective receives have passed over, in order: older than all that is in the mailbox.
-    passed_over: VecDeque<Item<M>>,
+    /// What was taken out of the mailbox and not handled yet.
+    aside: Option<Box<Aside<M>>>,
 }
 
 /// What came out of the mailbox.
@@ -35,12 +36,12 @@ pub enum Received<M> {
     Info(Info),
 }
 
-impl<M> From<Item<M>> for Received<M> {
-    fn from(item: Item<M>) -> Self {
-        match item {
-            Item::Message(message) => Self::Message(message),
-            Item::Info(info) => Self::Info(*info),
-        }
+/// The item as the user sees it; or the reason to end with, if it asks for that.
+fn received<M>(item: Item<M>) -> Result<Received<M>, ExitReason> {
+    match item {
+        Item::Message(message) => Ok(Received::Message(message)),
+        Item::Info(info) => Ok(Received::Info(*info)),
+        Item::Stop(reason) => Err(*reason),
     }
 }
 
@@ -55,7 +56,7 @@ impl<M> From<Received<M>> for Item<M> {
 
 impl<M: Send + 'static> Context<M> {
     pub(super) fn new(process: Arc<Process<M>>) -> Self {
-        Self { process, passed_over: VecDeque::new() }
+        Self { process, aside: None }
     }
 
     /// The identity of this process.
@@ -86,11 +87,36 @@ impl<M: Send + 'static> Context<M> {
     /// After 128 messages in one poll it answers `Pending` and wakes itself, so that a busy process does not keep
     /// its thread from others.
     pub fn poll_receive(&mut self, cx: &mut TaskContext<'_>) -> Poll<Received<M>> {
-        if let Some(item) = self.passed_over.pop_front() {
-            self.kept(&item, -1);
-            return Poll::Ready(item.into());
+        let item = std::task::ready!(self.poll_item(cx));
+        self.seen(received(item))
+    }
+
+    /// As [`poll_receive`](Self::poll_receive), with what only servers know how to handle.
+    pub(crate) fn poll_item(&mut self, cx: &mut TaskContext<'_>) -> Poll<Item<M>> {
+        let item = match &mut self.aside {
+            Some(aside) if !self.process.is_doomed() => aside.next_passed_over(),
+            Some(_) | None => None,
+        };
+        let item = match item {
+            Some(item) => {
+                self.process.set_elsewhere(self.aside.as_deref());
+                item
+            }
+            None => std::task::ready!(self.process.poll_take(cx, &mut self.aside)),
+        };
+        self.process.count_handled();
+        Poll::Ready(item)
+    }
+
+    /// Ends the process if that is what it was asked for; otherwise hands on what it received.
+    fn seen(&self, received: Result<Received<M>, ExitReason>) -> Poll<Received<M>> {
+        match received {
+            Ok(received) => Poll::Ready(received),
+            Err(reason) => {
+                self.process.end(reason);
+                Poll::Pending
+            }
         }
-        self.process.poll_pop(cx).map(Received::from)
     }
 
     /// Waits for the next message or signal that `wanted` accepts, and leaves the others where they are, in order.
@@ -123,41 +149,39 @@ impl<M: Send + 'static> Context<M> {
         mut wanted: impl FnMut(&Received<M>) -> bool,
         time: Duration,
     ) -> Option<Received<M>> {
-        for at in 0..self.passed_over.len() {
-            let received = Received::from(self.passed_over.remove(at)?);
-            if wanted(&received) {
-                let item = received.into();
-                self.kept(&item, -1);
-                return Some(item.into());
-            }
-            self.passed_over.insert(at, received.into());
-        }
+        let mut wanted = |item: Item<M>| match received(item) {
+            Ok(received) if wanted(&received) => Ok(Ok(received)),
+            Ok(received) => Err(received.into()),
+            Err(reason) => Ok(Err(reason)),
+        };
+        let mut found = self.aside.as_mut().and_then(|aside| aside.find(&mut wanted));
         let matched = poll_fn(|cx| {
             loop {
-                let received = Received::from(std::task::ready!(self.process.poll_pop(cx)));
-                if wanted(&received) {
-                    return Poll::Ready(received);
+                if let Some(found) = found.take() {
+                    self.process.set_elsewhere(self.aside.as_deref());
+                    self.process.count_handled();
+                    return self.seen(found);
                 }
-                let item = received.into();
-                self.kept(&item, 1);
-                self.passed_over.push_back(item);
+                let item = std::task::ready!(self.process.poll_take(cx, &mut self.aside));
+                match wanted(item) {
+                    Ok(wanted) => found = Some(wanted),
+                    Err(item) => {
+                        let aside = self.aside.get_or_insert_default();
+                        aside.pass_over(item);
+                        self.process.set_elsewhere(Some(aside));
+                    }
+                }
             }
         });
         tokio::time::timeout(time, matched).await.ok()
     }
 
-    /// Counts a message as waiting (or not any more), though it is not in the mailbox.
-    fn kept(&self, item: &Item<M>, one: isize) {
-        match item {
-            Item::Message(_) => self.process.pass_over(one),
-            Item::Info(_) => {}
-        }
-    }
-
     /// Gives memory back that this process holds but does not need while it waits: for one that will be idle for long.
     /// Erlang's `hibernate`; the process goes on as before, and buffers come back as they are needed.
     pub fn hibernate(&mut self) {
-        self.passed_over.shrink_to_fit();
+        if let Some(aside) = &mut self.aside {
+            aside.shrink();
+        }
         self.process.shrink();
     }
 
@@ -176,6 +200,30 @@ impl<M: Send + 'static> Context<M> {
                 Err(error) => panic!("the runtime shut down: {error}"),
             },
         }
+    }
+
+    /// Lets this process handle a message before anything that waits in its mailbox, as soon as the callback that it is in
+    /// returns; several in the order in which they were given. OTP's `{continue, Term}`: for a server,
+    /// [`handle_continue`](crate::Server::handle_continue) gets it.
+    ///
+    /// It cannot fail: a process gives itself no more than it has things to do.
+    pub fn continue_with(&mut self, message: M) {
+        let aside = self.aside.get_or_insert_default();
+        aside.continue_with(message);
+        self.process.set_elsewhere(Some(aside));
+    }
+
+    /// What `continue_with` left to do, before anything else.
+    pub(crate) fn take_continued(&mut self) -> Option<M> {
+        let message = self.aside.as_mut().and_then(|aside| aside.next_continued())?;
+        self.process.set_elsewhere(self.aside.as_deref());
+        self.process.count_handled();
+        Some(message)
+    }
+
+    /// Says in which callback the process is.
+    pub(crate) fn set_callback(&self, callback: Option<Callback>) {
+        self.process.set_callback(callback);
     }
 
     /// Queues a message for this process behind all that waits. It cannot fail: the mailbox's limit is for others.
@@ -221,7 +269,9 @@ impl<M: Send + 'static> Context<M> {
     /// Ends a monitor: its `Down` does not arrive after this, even if it waited in the mailbox (Erlang's `flush`).
     pub fn demonitor(&mut self, reference: Ref) {
         self.process.demonitor(reference);
-        self.passed_over.retain(|item| !item.is_down_of(reference));
+        if let Some(aside) = &mut self.aside {
+            aside.flush_down(reference);
+        }
     }
 
     /// Spawns a process that is linked with this one from its first moment.
@@ -235,6 +285,15 @@ impl<M: Send + 'static> Context<M> {
         B: Future<Output: IntoExitReason> + Send + 'static,
     {
         options.parent(self.pid()).linked(body, self.process.clone())
+    }
+}
+
+impl<M> Drop for Context<M> {
+    /// What was taken out and not handled waits again, and is counted and dropped with the rest of the mailbox.
+    fn drop(&mut self) {
+        if let Some(aside) = self.aside.take() {
+            self.process.give_back(aside);
+        }
     }
 }
 

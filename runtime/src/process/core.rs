@@ -6,14 +6,17 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::addr::SendError;
+use super::aside::Aside;
 use super::deposit::{Deposit, Outcome};
 use super::events::{MailboxFull, MailboxLong};
+use super::info::{Callback, ProcessInfo};
 use super::links::Links;
 use super::mailbox::{Item, Mailbox, Overflow, Pushed};
 use super::monitors::Monitors;
@@ -28,6 +31,7 @@ use crate::name::{Label, Name};
 use crate::pid::{Pid, Ref};
 use crate::sync::{Mutex, MutexGuard};
 use crate::telemetry::{self, Event};
+use crate::unwind::drop_quietly;
 
 pub(crate) struct Process<M> {
     pid: Pid,
@@ -35,11 +39,18 @@ pub(crate) struct Process<M> {
     kind: ProcessKind,
     restarts: u32,
     started_at: Instant,
+    /// Messages and signals received; written by the process alone.
     handled: AtomicU64,
-    /// Messages that a selective receive has passed over: out of the queue, and not handled yet.
-    passed_over: AtomicUsize,
-    /// Set with `Phase::Dying`: spares the task a lock at each poll.
+    /// Messages that are out of the queue and not handled yet; written by the process alone.
+    elsewhere: AtomicUsize,
+    /// Microseconds that the watchdog found it running.
+    running_us: AtomicU64,
+    /// The callback that it is in.
+    callback: AtomicU8,
+    /// Set with `Phase::Dying`: spares the task a lock at each poll and each receive.
     doomed: AtomicBool,
+    /// Somebody waits for room in the mailbox: spares the process a lock at each receive from a batch.
+    senders_wait: AtomicBool,
     state: Mutex<State<M>>,
 }
 
@@ -94,6 +105,29 @@ impl<M> State<M> {
     }
 }
 
+impl<M> Process<M> {
+    /// Messages that are out of the queue and not handled yet.
+    fn elsewhere(&self) -> usize {
+        self.elsewhere.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_elsewhere(&self, aside: Option<&Aside<M>>) {
+        self.elsewhere.store(aside.map_or(0, Aside::messages), Ordering::Relaxed);
+    }
+
+    /// Takes back what the process took out and did not handle: it waits again, or is to be dropped if nobody will read it.
+    pub(super) fn give_back(&self, aside: Box<Aside<M>>) {
+        let mut state = self.state.lock();
+        if state.exit_reason().is_none() {
+            state.mailbox.give_back(*aside);
+            self.set_elsewhere(None);
+        } else {
+            drop(state);
+            drop_quietly(aside);
+        }
+    }
+}
+
 impl<M: Send + 'static> Process<M> {
     pub(super) fn new(options: &SpawnOptions) -> Self {
         Self {
@@ -103,8 +137,11 @@ impl<M: Send + 'static> Process<M> {
             restarts: options.restarts,
             started_at: clock::now(),
             handled: AtomicU64::new(0),
-            passed_over: AtomicUsize::new(0),
+            elsewhere: AtomicUsize::new(0),
+            running_us: AtomicU64::new(0),
+            callback: AtomicU8::new(0),
             doomed: AtomicBool::new(false),
+            senders_wait: AtomicBool::new(false),
             state: Mutex::new(State {
                 phase: Phase::Running,
                 trap_exit: options.trap_exit,
@@ -130,9 +167,9 @@ impl<M: Send + 'static> Process<M> {
         watcher: Option<&Arc<dyn ExitWatcher>>,
     ) -> Poll<Result<(), SendError<M>>> {
         let mut state = self.state.lock();
-        let elsewhere = self.passed_over.load(Ordering::Relaxed);
-        if state.exit_reason().is_none() && state.mailbox.must_wait(elsewhere) {
+        if state.exit_reason().is_none() && state.mailbox.must_wait(self.elsewhere()) {
             state.relations().senders.push(cx.waker().clone());
+            self.senders_wait.store(true, Ordering::Relaxed);
             return Poll::Pending;
         }
         let message = message.take().expect("invariant: a message is sent once");
@@ -154,7 +191,7 @@ impl<M: Send + 'static> Process<M> {
         if state.exit_reason().is_some() {
             return Deposit::no_proc(message);
         }
-        let pushed = state.mailbox.push(message, self.passed_over.load(Ordering::Relaxed));
+        let pushed = state.mailbox.push(message, self.elsewhere());
         // What took the place of the oldest is in the mailbox as well.
         let is_in =
             matches!(pushed, Pushed::Queued { .. } | Pushed::Full { overflow: Overflow::DropOldest, .. });
@@ -201,7 +238,7 @@ impl<M: Send + 'static> Process<M> {
         if state.exit_reason().is_some() {
             return Deposit::no_proc(message);
         }
-        let alarm = state.mailbox.push_own(message, self.passed_over.load(Ordering::Relaxed));
+        let alarm = state.mailbox.push_own(message, self.elsewhere());
         self.queued(&mut state, alarm)
     }
 
@@ -225,21 +262,40 @@ impl<M: Send + 'static> Process<M> {
         state.task.take()
     }
 
-    pub(super) fn poll_pop(&self, cx: &mut TaskContext<'_>) -> Poll<Item<M>> {
+    /// The next of the mailbox, in the order of arrival; what is `aside` is not looked at, but a long mailbox is put there.
+    pub(super) fn poll_take(
+        &self,
+        cx: &mut TaskContext<'_>,
+        aside: &mut Option<Box<Aside<M>>>,
+    ) -> Poll<Item<M>> {
         if !current::spend() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let mut state = self.state.lock();
-        match state.phase {
-            Phase::Running => {}
+        if self.is_doomed() {
             // It has ended and only does not know yet: it receives no more, and its task was woken.
-            Phase::Dying(_) | Phase::Exited(_) => return Poll::Pending,
+            return Poll::Pending;
         }
-        match state.mailbox.pop() {
+        if let Some(item) = aside.as_mut().and_then(|aside| aside.next_of_batch()) {
+            self.set_elsewhere(aside.as_deref());
+            if self.senders_wait.load(Ordering::Relaxed) {
+                self.wake_senders(self.state.lock());
+            }
+            return Poll::Ready(item);
+        }
+        let mut state = self.state.lock();
+        let item = if state.mailbox.is_worth_a_batch() {
+            let aside = aside.get_or_insert_default();
+            state.mailbox.take_batch(aside);
+            let item = aside.next_of_batch();
+            self.set_elsewhere(Some(aside));
+            item
+        } else {
+            state.mailbox.pop()
+        };
+        match item {
             Some(item) => {
-                wake_senders(state);
-                self.handled.fetch_add(1, Ordering::Relaxed);
+                self.wake_senders(state);
                 Poll::Ready(item)
             }
             None => {
@@ -247,15 +303,55 @@ impl<M: Send + 'static> Process<M> {
                     Some(waker) if waker.will_wake(cx.waker()) => {}
                     _ => state.receiver = Some(cx.waker().clone()),
                 }
+                drop(state);
+                if aside.as_ref().is_some_and(|aside| aside.is_spent()) {
+                    *aside = None;
+                }
                 Poll::Pending
             }
         }
     }
 
-    /// A selective receive keeps this many more (or, if negative, fewer) messages for later.
-    pub(super) fn pass_over(&self, messages: isize) {
-        self.passed_over.fetch_add(messages as usize, Ordering::Relaxed);
-        self.handled.fetch_sub(messages as u64, Ordering::Relaxed);
+    /// Counts what the process has received. It alone writes the count: no need of a locked instruction.
+    pub(super) fn count_handled(&self) {
+        self.handled.store(self.handled.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_doomed(&self) -> bool {
+        self.doomed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_callback(&self, callback: Option<Callback>) {
+        self.callback.store(Callback::to_bits(callback), Ordering::Relaxed);
+    }
+
+    /// Asks the process to end with this reason, in order with its messages.
+    pub(crate) fn push_stop(&self, reason: ExitReason) {
+        let mut state = self.state.lock();
+        if state.exit_reason().is_none() {
+            state.mailbox.push_stop(reason);
+            wake_receiver(state);
+        }
+    }
+
+    /// Ends the process with this reason.
+    pub(super) fn end(&self, reason: ExitReason) {
+        self.die(self.state.lock(), reason);
+    }
+
+    /// Wakes those who wait for room, once there is enough of it.
+    fn wake_senders(&self, mut state: MutexGuard<'_, State<M>>) {
+        if state.relations.as_ref().is_none_or(|relations| relations.senders.is_empty())
+            || !state.mailbox.has_room_again(self.elsewhere())
+        {
+            return;
+        }
+        let senders = std::mem::take(&mut state.relations().senders);
+        self.senders_wait.store(false, Ordering::Relaxed);
+        drop(state);
+        for waker in senders {
+            waker.wake();
+        }
     }
 
     /// Gives the memory of the mailbox back.
@@ -284,7 +380,7 @@ impl<M: Send + 'static> Process<M> {
     }
 
     pub(crate) fn mailbox_len(&self) -> usize {
-        self.state.lock().mailbox.len() + self.passed_over.load(Ordering::Relaxed)
+        self.state.lock().mailbox.len() + self.elsewhere()
     }
 
     /// Links two processes; called by the one whose `Process` this is.
@@ -333,7 +429,7 @@ impl<M: Send + 'static> Process<M> {
 
     /// Called by the task before it polls the body: the reason to end with, if an exit signal took effect.
     pub(super) fn doom(&self) -> Option<ExitReason> {
-        if !self.doomed.load(Ordering::Acquire) {
+        if !self.is_doomed() {
             return None;
         }
         match &self.state.lock().phase {
@@ -352,6 +448,7 @@ impl<M: Send + 'static> Process<M> {
         let name = {
             let mut state = self.state.lock();
             state.phase = Phase::Dying(reason.clone());
+            self.doomed.store(true, Ordering::Release);
             state.relations.as_mut().and_then(|relations| relations.name.take())
         };
         if let Some(name) = name {
@@ -372,7 +469,7 @@ impl<M: Send + 'static> Process<M> {
     /// Tells links, monitors and watchers, and gives the unread messages back to be dropped.
     pub(super) fn announce(&self, estate: Estate<M>, reason: &ExitReason) -> VecDeque<Item<M>> {
         if !reason.is_orderly() {
-            let unread = estate.unread.iter().filter(|item| matches!(item, Item::Message(_))).count();
+            let unread = estate.unread.iter().filter(|item| item.is_message()).count();
             telemetry::emit(&super::events::ProcessCrashed {
                 pid: self.pid,
                 label: estate.label,
@@ -411,20 +508,6 @@ fn wake_receiver<M>(mut state: MutexGuard<'_, State<M>>) {
     let waker = state.receiver.take();
     drop(state);
     if let Some(waker) = waker {
-        waker.wake();
-    }
-}
-
-/// Wakes those who wait for room, once there is enough of it.
-fn wake_senders<M>(mut state: MutexGuard<'_, State<M>>) {
-    if state.relations.as_ref().is_none_or(|relations| relations.senders.is_empty())
-        || !state.mailbox.has_room_again()
-    {
-        return;
-    }
-    let senders = std::mem::take(&mut state.relations().senders);
-    drop(state);
-    for waker in senders {
         waker.wake();
     }
 }
@@ -520,13 +603,42 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
             label: state.label.clone(),
             name: relations.and_then(|relations| relations.name.clone()),
             restarts: self.restarts,
-            mailbox_len: state.mailbox.len() + self.passed_over.load(Ordering::Relaxed),
+            mailbox_len: state.mailbox.len() + self.elsewhere(),
             mailbox_len_max: state.mailbox.peak(),
             handled: self.handled.load(Ordering::Relaxed),
             links: relations.map_or(0, |relations| relations.links.len()),
             monitors: relations.map_or(0, |relations| relations.monitors.watching_len()),
             started_at: self.started_at,
         }
+    }
+
+    fn info(&self) -> ProcessInfo {
+        let stats = self.stats();
+        let state = self.state.lock();
+        let relations = state.relations.as_deref();
+        ProcessInfo {
+            pid: stats.pid,
+            parent: stats.parent,
+            label: stats.label,
+            name: stats.name,
+            supervisor: stats.kind == ProcessKind::Supervisor,
+            trap_exit: state.trap_exit,
+            restarts: stats.restarts,
+            links: relations.map_or_else(Vec::new, |relations| relations.links.pids()),
+            monitors: relations.map_or_else(Vec::new, |relations| relations.monitors.watching()),
+            monitored_by: relations.map_or_else(Vec::new, |relations| relations.monitors.watched_by()),
+            mailbox_len: stats.mailbox_len,
+            mailbox_len_max: stats.mailbox_len_max,
+            mailbox_limit: state.mailbox.limit(),
+            handled: stats.handled,
+            callback: Callback::from_bits(self.callback.load(Ordering::Relaxed)),
+            running: Duration::from_micros(self.running_us.load(Ordering::Relaxed)),
+            started_at: self.started_at,
+        }
+    }
+
+    fn sample(&self, time: Duration) {
+        self.running_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -6,6 +6,7 @@ use std::panic;
 use std::sync::{Arc, Once};
 
 use super::watch::ExitWatcher;
+use super::watchdog;
 use crate::exit::{ExitReason, PanicReport};
 use crate::pid::Pid;
 use crate::telemetry::log;
@@ -25,17 +26,23 @@ thread_local! {
 pub(super) struct Entered {
     before: Option<Pid>,
     budget_before: u32,
+    seat_before: u64,
 }
 
 pub(super) fn enter(pid: Pid) -> Entered {
     forget_location();
-    Entered { before: PID.replace(Some(pid)), budget_before: BUDGET_LEFT.replace(BUDGET) }
+    Entered {
+        before: PID.replace(Some(pid)),
+        budget_before: BUDGET_LEFT.replace(BUDGET),
+        seat_before: watchdog::turn_to(pid.id()),
+    }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         PID.set(self.before);
         BUDGET_LEFT.set(self.budget_before);
+        watchdog::turn_to(self.seat_before);
     }
 }
 

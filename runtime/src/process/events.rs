@@ -1,7 +1,9 @@
 //! What processes tell telemetry.
 
 use std::fmt;
+use std::time::Duration;
 
+use super::info::Callback;
 use super::mailbox::Overflow;
 use crate::exit::ExitReason;
 use crate::name::Label;
@@ -35,6 +37,47 @@ impl Event for ProcessCrashed {
 
     fn level(&self) -> Level {
         Level::Error
+    }
+}
+
+/// A process holds a scheduler thread for longer than it should: `heronry.process.long_schedule`.
+///
+/// Told once while it lasts and once when it is over (unless the process ended with it). See
+/// [`set_long_schedule`](super::set_long_schedule).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LongSchedule {
+    /// The process.
+    pub pid: Pid,
+    /// Its label.
+    pub label: Label,
+    /// The callback that it is in, if it is a server.
+    pub callback: Option<Callback>,
+    /// For how long it was seen to hold the thread; up to a few milliseconds less than it did.
+    pub duration: Duration,
+    /// Whether it is over.
+    pub ended: bool,
+}
+
+impl fmt::Display for LongSchedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, label, callback, duration, ended } = self;
+        let place = callback.map_or("its body", Callback::as_str);
+        let verb = if *ended { "has held" } else { "holds" };
+        write!(
+            f,
+            "process {pid} {label} {verb} its thread for {duration:?} in {place}: move the work to `Context::block`"
+        )
+    }
+}
+
+impl Event for LongSchedule {
+    fn name(&self) -> &'static str {
+        "heronry.process.long_schedule"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
     }
 }
 

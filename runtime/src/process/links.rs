@@ -25,6 +25,10 @@ impl Links {
         self.0.len()
     }
 
+    pub(crate) fn pids(&self) -> Vec<Pid> {
+        self.0.iter().copied().collect()
+    }
+
     pub(crate) fn drain(self) -> impl Iterator<Item = Pid> {
         self.0.into_iter()
     }

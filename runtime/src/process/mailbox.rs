@@ -4,7 +4,9 @@
 
 use std::collections::VecDeque;
 
+use super::aside::Aside;
 use super::signal::Info;
+use crate::exit::ExitReason;
 use crate::pid::Ref;
 
 /// How many messages a mailbox holds unless its process was spawned with another limit. Deep enough for any burst
@@ -15,7 +17,10 @@ pub const MAILBOX_LIMIT_DEFAULT: usize = 65_536;
 pub const MAILBOX_ALARM_DEFAULT: usize = 10_000;
 
 /// Capacity above which an emptied queue gives its memory back.
-const KEEP_CAPACITY_MAX: usize = 64;
+const KEEP_CAPACITY_MAX: usize = 8;
+
+/// How many waiting items are worth taking out in one go.
+const BATCH_MIN: usize = 8;
 
 /// What becomes of a message that finds the mailbox at its limit. The mailbox says so once for each time that it fills
 /// up ([`MailboxFull`](super::MailboxFull)), whatever the policy.
@@ -43,13 +48,22 @@ pub(crate) enum Item<M> {
     Message(M),
     /// Boxed: signals are rare, and each place in the queue would have the size of one.
     Info(Box<Info>),
+    /// A request to end with this reason, in order with the messages. Boxed, as the signals.
+    Stop(Box<ExitReason>),
 }
 
 impl<M> Item<M> {
+    pub(crate) fn is_message(&self) -> bool {
+        match self {
+            Self::Message(_) => true,
+            Self::Info(_) | Self::Stop(_) => false,
+        }
+    }
+
     /// Whether this is the `Down` of that monitor.
     pub(crate) fn is_down_of(&self, reference: Ref) -> bool {
         match self {
-            Self::Message(_) => false,
+            Self::Message(_) | Self::Stop(_) => false,
             Self::Info(info) => matches!(&**info, Info::Down(down) if down.reference == reference),
         }
     }
@@ -102,6 +116,7 @@ impl<M> Mailbox<M> {
     /// Queues a message of the process to itself, whatever waits: it sends no more than it has things to do. True if the
     /// mailbox has just grown over its alarm.
     pub(crate) fn push_own(&mut self, message: M, elsewhere: usize) -> bool {
+        self.long &= self.messages + elsewhere > self.alarm / 2;
         self.queue.push_back(Item::Message(message));
         self.messages += 1;
         let len = self.messages + elsewhere;
@@ -113,13 +128,13 @@ impl<M> Mailbox<M> {
 
     /// Queues a message and takes the oldest out; the message itself comes back if there is no other.
     fn replace_oldest(&mut self, message: M) -> M {
-        let oldest = self.queue.iter().position(|item| matches!(item, Item::Message(_)));
+        let oldest = self.queue.iter().position(Item::is_message);
         match oldest.and_then(|at| self.queue.remove(at)) {
             Some(Item::Message(oldest)) => {
                 self.queue.push_back(Item::Message(message));
                 oldest
             }
-            Some(Item::Info(_)) | None => message,
+            Some(Item::Info(_) | Item::Stop(_)) | None => message,
         }
     }
 
@@ -129,8 +144,8 @@ impl<M> Mailbox<M> {
     }
 
     /// Whether those who wait for room should try again: at half of the limit, so that they do not for each message.
-    pub(crate) fn has_room_again(&self) -> bool {
-        self.messages <= self.limit / 2
+    pub(crate) fn has_room_again(&self, elsewhere: usize) -> bool {
+        self.messages + elsewhere <= self.limit / 2
     }
 
     /// Queues a signal: never refused, since the process itself asked for it by a link or a monitor.
@@ -138,14 +153,32 @@ impl<M> Mailbox<M> {
         self.queue.push_back(Item::Info(Box::new(info)));
     }
 
+    /// Queues a request to stop: never refused, since a full mailbox is a good reason to ask.
+    pub(crate) fn push_stop(&mut self, reason: ExitReason) {
+        self.queue.push_back(Item::Stop(Box::new(reason)));
+    }
+
+    /// Whether so much waits that it is worth taking out in one go. Where the oldest message gives way to a new one, the
+    /// oldest has to be here.
+    pub(super) fn is_worth_a_batch(&self) -> bool {
+        self.queue.len() >= BATCH_MIN && self.overflow != Overflow::DropOldest
+    }
+
+    /// Puts all that waits aside.
+    pub(super) fn take_batch(&mut self, aside: &mut Aside<M>) {
+        aside.exchange_batch(&mut self.queue, std::mem::take(&mut self.messages));
+    }
+
+    /// Takes back, before all that waits, what was put aside and not handled.
+    pub(super) fn give_back(&mut self, aside: Aside<M>) {
+        self.messages += aside.give_back(&mut self.queue);
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Item<M>> {
         let item = self.queue.pop_front();
         match &item {
-            Some(Item::Message(_)) => {
-                self.messages -= 1;
-                self.long &= self.messages > self.alarm / 2;
-            }
-            Some(Item::Info(_)) => {}
+            Some(Item::Message(_)) => self.messages -= 1,
+            Some(Item::Info(_) | Item::Stop(_)) => {}
             None if self.queue.capacity() > KEEP_CAPACITY_MAX => self.queue = VecDeque::new(),
             None => {}
         }

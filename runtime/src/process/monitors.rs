@@ -36,6 +36,16 @@ impl Monitors {
         self.watching.len()
     }
 
+    /// Whom this process watches: once for each monitor.
+    pub(crate) fn watching(&self) -> Vec<Pid> {
+        self.watching.values().copied().collect()
+    }
+
+    /// Who watches this process: once for each monitor.
+    pub(crate) fn watched_by(&self) -> Vec<Pid> {
+        self.watched_by.values().copied().collect()
+    }
+
     /// (whom it watched, who watched it).
     pub(crate) fn into_parts(self) -> (HashMap<Ref, Pid>, HashMap<Ref, Pid>) {
         (self.watching, self.watched_by)

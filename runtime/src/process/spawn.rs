@@ -155,8 +155,9 @@ impl SpawnOptions {
             table::remove(process.pid());
             return Err(error);
         }
-        if let Some(with) = with.and_then(table::find) {
-            link(&process, &*with);
+        if let Some(with) = with {
+            // With a process that has ended it begins with that process's exit signal, as any link would.
+            process.link(with);
         }
         Ok(start(process, body))
     }

@@ -7,9 +7,11 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::info::ProcessInfo;
 use super::signal::Origin;
 use super::watch::ExitWatcher;
 use crate::exit::ExitReason;
@@ -62,6 +64,9 @@ pub(crate) trait AnyProcess: Send + Sync {
     fn set_name(&self, name: &Name) -> bool;
     fn take_name(&self) -> Option<Name>;
     fn stats(&self) -> ProcessStats;
+    fn info(&self) -> ProcessInfo;
+    /// The watchdog found it running, and has not looked for this long before.
+    fn sample(&self, time: Duration);
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 

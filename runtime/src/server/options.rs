@@ -1,8 +1,9 @@
 //! How a server is started.
 
 use std::fmt;
+use std::time::Duration;
 
-use super::reply::{ReplyTo, slot};
+use super::reply::{Pending, ReplyTo, slot};
 use super::{CallError, Server, run};
 use crate::exit::ExitReason;
 use crate::name::{Label, Name, NameError};
@@ -17,6 +18,8 @@ pub enum StartError {
     Init(ExitReason),
     /// Its name could not be had.
     Name(RegisterError),
+    /// Its `init` did not return within this time. It was killed.
+    Timeout(Duration),
 }
 
 impl fmt::Display for StartError {
@@ -24,6 +27,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Init(reason) => write!(f, "it did not start: {reason}"),
             Self::Name(error) => write!(f, "it did not start: {error}"),
+            Self::Timeout(time) => write!(f, "it did not start within {time:?}, and was killed"),
         }
     }
 }
@@ -36,6 +40,7 @@ impl StartError {
         match self {
             Self::Init(reason) => reason,
             Self::Name(error) => error.into(),
+            Self::Timeout(_) => ExitReason::Killed,
         }
     }
 }
@@ -62,6 +67,7 @@ impl StartError {
 pub struct ServerOptions {
     spawn: SpawnOptions,
     link: Option<Pid>,
+    init_timeout: Option<Duration>,
 }
 
 impl ServerOptions {
@@ -94,33 +100,76 @@ impl ServerOptions {
     /// Links the server with the process of `ctx` from its first moment: OTP's `start_link`.
     #[must_use]
     pub fn link<M: Send + 'static>(self, ctx: &Context<M>) -> Self {
-        Self { spawn: self.spawn.parent(ctx.pid()), link: Some(ctx.pid()) }
+        Self { spawn: self.spawn.parent(ctx.pid()), link: Some(ctx.pid()), ..self }
+    }
+
+    /// How long its `init` may take; then it is killed and the start fails with [`StartError::Timeout`]. OTP's option
+    /// `timeout`; unless said otherwise the starter waits for ever, as in OTP.
+    #[must_use]
+    pub fn init_timeout(self, time: Duration) -> Self {
+        Self { init_timeout: Some(time), ..self }
     }
 
     pub(crate) fn child(spawn: SpawnOptions, supervisor: Pid) -> Self {
-        Self { spawn, link: Some(supervisor) }
+        Self { spawn, link: Some(supervisor), init_timeout: None }
     }
 
     /// Starts a server and waits for its `init`.
     ///
     /// # Errors
-    /// [`StartError`] if the name is taken or `init` fails.
+    /// [`StartError`] if the name is taken, `init` fails, or `init` takes too long.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn start<S: Server>(self, args: S::Args) -> Result<Addr<S::Msg>, StartError> {
-        start(self.spawn, self.link, |ctx, ready| run::run::<S>(args, ctx, Some(ready))).await
+        let Self { spawn, link, init_timeout } = self;
+        let (addr, started) = begin(spawn, link, |ctx, ready| run::run::<S>(args, ctx, link, Some(ready)))?;
+        let Some(time) = init_timeout else { return started.of(addr).await };
+        let pid = addr.pid();
+        match tokio::time::timeout(time, started.of(addr.clone())).await {
+            Ok(started) => started,
+            Err(_) => {
+                process::kill(pid);
+                addr.wait().await;
+                Err(StartError::Timeout(time))
+            }
+        }
     }
 }
 
 /// Spawns a body that says when it is ready, and waits for that or for its end.
-///
-/// A process that fails to start does not say so: it ends, and its end is what we hear. Its name is free by then.
 pub(crate) async fn start<M, B>(
     options: SpawnOptions,
     link: Option<Pid>,
     body: impl FnOnce(Context<M>, ReplyTo<()>) -> B,
 ) -> Result<Addr<M>, StartError>
+where
+    M: Send + 'static,
+    B: Future<Output = ExitReason> + Send + 'static,
+{
+    let (addr, starting) = begin(options, link, body)?;
+    starting.of(addr).await
+}
+
+/// A process that was spawned and has not said yet that it is ready.
+struct Starting(Pending<()>);
+
+impl Starting {
+    /// A process that fails to start does not say so: it ends, and its end is what we hear. Its name is free by then.
+    async fn of<M: Send + 'static>(self, addr: Addr<M>) -> Result<Addr<M>, StartError> {
+        match self.0.await {
+            Ok(()) => Ok(addr),
+            Err(CallError::Exited(reason)) => Err(StartError::Init(reason)),
+            Err(_) => Err(StartError::Init(addr.wait().await)),
+        }
+    }
+}
+
+fn begin<M, B>(
+    options: SpawnOptions,
+    link: Option<Pid>,
+    body: impl FnOnce(Context<M>, ReplyTo<()>) -> B,
+) -> Result<(Addr<M>, Starting), StartError>
 where
     M: Send + 'static,
     B: Future<Output = ExitReason> + Send + 'static,
@@ -136,9 +185,5 @@ where
     if let Err(reason) = process::watch_exit(&addr, pending.watcher()) {
         pending.watcher().exited(&reason);
     }
-    match pending.await {
-        Ok(()) => Ok(addr),
-        Err(CallError::Exited(reason)) => Err(StartError::Init(reason)),
-        Err(_) => Err(StartError::Init(addr.wait().await)),
-    }
+    Ok((addr, Starting(pending)))
 }

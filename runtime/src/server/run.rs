@@ -1,54 +1,115 @@
 //! The loop of a server.
 
+use std::any::Any;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use pin_project_lite::pin_project;
 
 use super::{Next, ReplyTo, Server};
 use crate::exit::ExitReason;
-use crate::process::{self, Context, Exit, Info, Received};
+use crate::pid::Pid;
+use crate::process::{self, Callback, Context, Exit, Info, Item};
+use crate::unwind::drop_quietly;
 
-pub(super) async fn run<S: Server>(
-    args: S::Args,
-    mut ctx: Context<S::Msg>,
-    ready: Option<ReplyTo<()>>,
-) -> ExitReason {
-    // Boxed: it runs once, and would else be room that every idle server keeps.
-    let mut server = match Box::pin(S::init(args, &mut ctx)).await {
-        Ok(server) => server,
-        Err(reason) => return reason,
+/// Calls and awaits a callback; a panic in either is a stop, so that `terminate` runs after it. Not a function: the future
+/// of one would hold the callback's future twice.
+macro_rules! caught {
+    ($call:expr) => {
+        match catch_unwind(AssertUnwindSafe(|| $call)) {
+            Ok(handler) => Caught { handler }.await,
+            Err(payload) => stop_for_panic(payload),
+        }
     };
-    if let Some(ready) = ready {
-        ready.send(());
-    }
-    loop {
-        let next = match ctx.receive().await {
-            Received::Message(msg) => {
-                let handler = pin!(async { server.handle(msg, &mut ctx).await });
-                caught(handler).await
-            }
-            Received::Info(Info::Exit(Exit { from, reason })) if Some(from) == ctx.parent() => {
-                Next::Stop(reason)
-            }
-            Received::Info(info) => {
-                let handler = pin!(async { server.handle_info(info, &mut ctx).await });
-                caught(handler).await
-            }
+}
+
+/// Runs a server; the exit of `parent` ends it even if it traps exits.
+///
+/// `init` is boxed: it runs once, and would else be room that every idle server keeps.
+pub(super) fn run<S: Server>(
+    args: S::Args,
+    ctx: Context<S::Msg>,
+    parent: Option<Pid>,
+    ready: Option<ReplyTo<()>>,
+) -> impl Future<Output = ExitReason> + Send + 'static {
+    let begun = Box::pin(begin::<S>(args, ctx, ready));
+    async move {
+        let (mut server, mut ctx) = match begun.await {
+            Ok(begun) => begun,
+            Err(reason) => return reason,
         };
-        if let Next::Stop(reason) = next {
-            // Whose slot was dropped on the way here hears the exit reason at the end, as all that still wait.
-            drop(process::take_forgiven());
-            server.terminate(&reason, &mut ctx).await;
-            return reason;
+        loop {
+            let next = match ctx.take_continued() {
+                Some(msg) => {
+                    ctx.set_callback(Some(Callback::HandleContinue));
+                    caught!(server.handle_continue(msg, &mut ctx))
+                }
+                None => match poll_fn(|cx| ctx.poll_item(cx)).await {
+                    Item::Message(msg) => {
+                        ctx.set_callback(Some(Callback::Handle));
+                        caught!(server.handle(msg, &mut ctx))
+                    }
+                    Item::Info(info) => match *info {
+                        Info::Exit(Exit { from, reason }) if Some(from) == parent => Next::Stop(reason),
+                        info => {
+                            ctx.set_callback(Some(Callback::HandleInfo));
+                            caught!(server.handle_info(info, &mut ctx))
+                        }
+                    },
+                    Item::Stop(reason) => Next::Stop(*reason),
+                },
+            };
+            if let Next::Stop(reason) = next {
+                // Whose slot was dropped on the way here hears the exit reason at the end, as all that still wait.
+                drop(process::take_forgiven());
+                ctx.set_callback(Some(Callback::Terminate));
+                server.terminate(&reason, &mut ctx).await;
+                return reason;
+            }
+            ctx.set_callback(None);
         }
     }
 }
 
-/// Turns a panic in a callback into a stop, so that `terminate` runs after it.
-async fn caught<F: Future<Output = Next>>(mut handler: Pin<&mut F>) -> Next {
-    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-        Ok(polled) => polled,
-        Err(payload) => Poll::Ready(Next::Stop(process::panic_reason(&*payload))),
-    })
-    .await
+/// Makes the state, and tells the starter.
+async fn begin<S: Server>(
+    args: S::Args,
+    mut ctx: Context<S::Msg>,
+    ready: Option<ReplyTo<()>>,
+) -> Result<(S, Context<S::Msg>), ExitReason> {
+    ctx.set_callback(Some(Callback::Init));
+    let server = S::init(args, &mut ctx).await?;
+    ctx.set_callback(None);
+    if let Some(ready) = ready {
+        ready.send(());
+    }
+    Ok((server, ctx))
+}
+
+pin_project! {
+    /// A callback's future whose panic is a stop.
+    struct Caught<F> {
+        #[pin]
+        handler: F,
+    }
+}
+
+impl<F: Future<Output = Next>> Future for Caught<F> {
+    type Output = Next;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Next> {
+        let handler = self.project().handler;
+        match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
+            Ok(polled) => polled,
+            Err(payload) => Poll::Ready(stop_for_panic(payload)),
+        }
+    }
+}
+
+fn stop_for_panic(payload: Box<dyn Any + Send>) -> Next {
+    let reason = process::panic_reason(&*payload);
+    drop_quietly(payload);
+    Next::Stop(reason)
 }
