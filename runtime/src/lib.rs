@@ -2,8 +2,9 @@
 //!
 //! A process ([`process`]) is one tokio task with a mailbox, links and monitors. A server ([`server`]) is a process
 //! with a state and callbacks. A task ([`task`]) is a process that comes to a value. A timer ([`timer`]) sends a process
-//! a message later. A supervisor ([`supervisor`]) starts, watches and restarts others. [`pubsub`] carries messages by
-//! topic, [`inspect`] shows the living tree, [`telemetry`] tells what happened.
+//! a message later. A supervisor ([`supervisor`]) starts, watches and restarts others. A [`registry`] finds processes by
+//! key, a [`group`] gathers them. [`pubsub`] carries messages by topic, [`inspect`] shows the living tree, [`telemetry`]
+//! tells what happened.
 //!
 //! ```
 //! use std::time::Duration;
@@ -53,10 +54,12 @@ mod pid;
 mod sync;
 mod unwind;
 
+pub mod group;
 pub mod inspect;
 pub mod prelude;
 pub mod process;
 pub mod pubsub;
+pub mod registry;
 pub mod server;
 pub mod supervisor;
 pub mod task;

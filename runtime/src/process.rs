@@ -7,13 +7,14 @@
 //!   [`Info::Exit`] in its mailbox instead, in order with its messages.
 //! - A link passes on every reason but [`Normal`](ExitReason::Normal), both ways. A monitor tells once, one way.
 //! - [`kill`] cannot be trapped and arrives at the links of the killed as [`Killed`](ExitReason::Killed).
-//! - When a process ends, its state is dropped first, then its name and pid go, then links and monitors are told: who
-//!   gets the news finds the ground clear.
+//! - When a process ends, its state is dropped first, then its name, its entries in registries and groups and its pid
+//!   go, then links and monitors are told: who gets the news finds the ground clear.
 //!
 //! What differs from the BEAM: a process is polled, not preempted, so one that never awaits cannot be killed.
 
 mod addr;
 mod aside;
+mod at_exit;
 mod context;
 mod core;
 mod current;
@@ -24,6 +25,7 @@ mod links;
 mod mailbox;
 mod monitors;
 mod names;
+mod outbox;
 mod run;
 pub(crate) mod shutdown;
 mod signal;
@@ -33,13 +35,16 @@ mod watch;
 mod watchdog;
 
 pub use addr::{Addr, SendError};
+pub(crate) use at_exit::Keeper;
 pub use context::{Context, Received};
 pub(crate) use deposit::{Deposit, News, Outcome};
-pub use events::{LongSchedule, MailboxFull, MailboxLong, ProcessCrashed};
+pub use events::{EventsMissed, LongSchedule, MailboxFull, MailboxLong, ProcessCrashed};
 pub use info::{Callback, ProcessInfo};
 pub(crate) use mailbox::Item;
 pub use mailbox::{MAILBOX_ALARM_DEFAULT, MAILBOX_LIMIT_DEFAULT, Overflow};
 pub use names::{RegisterError, WhereisError, register, unregister, whereis, whereis_pid};
+pub use outbox::EVENTS_WAITING_MAX;
+pub(crate) use outbox::{OnDrop, Outbox};
 pub use signal::{Down, Exit, Info};
 pub use spawn::{SpawnOptions, spawn};
 pub(crate) use table::{PidHasher, ProcessKind, ProcessStats};

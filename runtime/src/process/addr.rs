@@ -1,8 +1,9 @@
 //! The address of a process: what one needs to send it messages.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use super::at_exit::Keeper;
 use super::core::Process;
 use super::table::AnyProcess;
 use super::watch::ExitWatch;
@@ -105,6 +106,13 @@ impl<M: Send + 'static> Addr<M> {
     pub async fn send_wait(&self, message: M) -> Result<(), SendError<M>> {
         let mut message = Some(message);
         std::future::poll_fn(|cx| self.process.poll_push(cx, &mut message, None)).await
+    }
+
+    /// Has `keeper` let go of what it keeps for the process when that ends, before anybody can see its end; false if it
+    /// is too late for that. A keeper that holds, over this call and its taking something in, the lock that it lets go
+    /// under can't be left with anything of a dead process.
+    pub(crate) fn at_exit(&self, keeper: Weak<dyn Keeper>) -> bool {
+        self.process.at_exit(keeper)
     }
 
     /// How many messages wait in the mailbox.

@@ -5,8 +5,8 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::addr::SendError;
 use super::aside::Aside;
+use super::at_exit::{Keeper, Keepers};
 use super::deposit::{Deposit, Outcome};
 use super::events::{MailboxFull, MailboxLong};
 use super::info::{Callback, ProcessInfo};
@@ -81,6 +82,7 @@ struct Relations {
     monitors: Monitors,
     name: Option<Name>,
     watchers: Watchers,
+    keepers: Keepers,
     /// Wakes those who wait for room in the mailbox.
     senders: Vec<Waker>,
 }
@@ -174,6 +176,18 @@ impl<M: Send + 'static> Process<M> {
         }
         let message = message.take().expect("invariant: a message is sent once");
         Poll::Ready(self.deposit_locked(state, message, watcher.cloned()).tell())
+    }
+
+    /// Has `waker` woken once there is room in the mailbox, or none to wait for; false if there is some now.
+    pub(super) fn wait_for_room(&self, waker: Waker) -> bool {
+        let mut state = self.state.lock();
+        let full = state.mailbox.is_full(self.elsewhere());
+        let waits = state.exit_reason().is_none() && full;
+        if waits {
+            state.relations().senders.push(waker);
+            self.senders_wait.store(true, Ordering::Relaxed);
+        }
+        waits
     }
 
     /// [`push`](Self::push) for whoever holds a lock: what is the user's runs when the deposit is told.
@@ -427,6 +441,16 @@ impl<M: Send + 'static> Process<M> {
         }
     }
 
+    /// Has `keeper` let go when this process ends; false if it has ended, or is about to by an exit signal.
+    pub(super) fn at_exit(&self, keeper: Weak<dyn Keeper>) -> bool {
+        let mut state = self.state.lock();
+        let running = matches!(state.phase, Phase::Running);
+        if running {
+            state.relations().keepers.add(keeper);
+        }
+        running
+    }
+
     /// Called by the task before it polls the body: the reason to end with, if an exit signal took effect.
     pub(super) fn doom(&self) -> Option<ExitReason> {
         if !self.is_doomed() {
@@ -444,16 +468,18 @@ impl<M: Send + 'static> Process<M> {
 
     /// The process takes nothing more and is not found any more; what it leaves is returned.
     pub(super) fn close(&self, reason: &ExitReason) -> Estate<M> {
-        // Name and pid go before anybody can see the end: who waited for it finds the ground clear.
-        let name = {
+        // Name, entries and pid go before anybody can see the end: who waited for it finds the ground clear.
+        let (name, keepers) = {
             let mut state = self.state.lock();
             state.phase = Phase::Dying(reason.clone());
             self.doomed.store(true, Ordering::Release);
-            state.relations.as_mut().and_then(|relations| relations.name.take())
+            let relations = state.relations.as_mut();
+            relations.map(|own| (own.name.take(), std::mem::take(&mut own.keepers))).unwrap_or_default()
         };
         if let Some(name) = name {
             super::names::forget(&name, self.pid);
         }
+        keepers.let_go(self.pid);
         table::remove(self.pid);
         let mut state = self.state.lock();
         state.phase = Phase::Exited(reason.clone());

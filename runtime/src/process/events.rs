@@ -151,3 +151,33 @@ impl Event for MailboxLong {
         Level::Warn
     }
 }
+
+/// Events of a registry or a group waited for a listener or a monitor that did not keep up, and more were dropped than
+/// may wait ([`EVENTS_WAITING_MAX`](super::EVENTS_WAITING_MAX)): `heronry.process.events_missed`.
+///
+/// The process is told so in their place, when its mailbox takes it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EventsMissed {
+    /// The process that asked for the events.
+    pub pid: Pid,
+    /// How many it missed.
+    pub missed: usize,
+}
+
+impl fmt::Display for EventsMissed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, missed } = self;
+        write!(f, "{pid} missed {missed} events that it asked for: it is slower than what it monitors")
+    }
+}
+
+impl Event for EventsMissed {
+    fn name(&self) -> &'static str {
+        "heronry.process.events_missed"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}

@@ -100,7 +100,7 @@ impl<M> Mailbox<M> {
 
     /// Queues a message, beside `elsewhere` messages that were taken out of the queue and are not handled yet.
     pub(crate) fn push(&mut self, message: M, elsewhere: usize) -> Pushed<M> {
-        if self.messages + elsewhere >= self.limit {
+        if self.is_full(elsewhere) {
             let first = !std::mem::replace(&mut self.full, true);
             let overflow = self.overflow;
             let message = match overflow {
@@ -138,9 +138,14 @@ impl<M> Mailbox<M> {
         }
     }
 
+    /// Whether a message would find no room now.
+    pub(crate) fn is_full(&self, elsewhere: usize) -> bool {
+        self.messages + elsewhere >= self.limit
+    }
+
     /// Whether a sender that can wait has to.
     pub(crate) fn must_wait(&self, elsewhere: usize) -> bool {
-        self.overflow == Overflow::Block && self.messages + elsewhere >= self.limit
+        self.overflow == Overflow::Block && self.is_full(elsewhere)
     }
 
     /// Whether those who wait for room should try again: at half of the limit, so that they do not for each message.

@@ -14,6 +14,7 @@ use super::table::{self, AnyProcess, ProcessKind};
 use crate::exit::{ExitReason, IntoExitReason};
 use crate::name::{Label, Name};
 use crate::pid::Pid;
+use crate::unwind::drop_quietly;
 
 /// What a process is spawned with; Erlang's `spawn_opt`.
 ///
@@ -148,12 +149,33 @@ impl SpawnOptions {
         F: FnOnce(Context<M>) -> B,
         B: Future<Output: IntoExitReason> + Send + 'static,
     {
+        self.spawn_if(with, |_| Ok(()), body)
+    }
+
+    /// [`spawn_named`](Self::spawn_named), if `claim` agrees too. It is called before anything of the body runs and
+    /// before there is a link; if it refuses, what the process had (its name, entries in registries) is free again.
+    pub(crate) fn spawn_if<M, F, B, E>(
+        self,
+        with: Option<Pid>,
+        claim: impl FnOnce(&Addr<M>) -> Result<(), E>,
+        body: F,
+    ) -> Result<Addr<M>, E>
+    where
+        M: Send + 'static,
+        F: FnOnce(Context<M>) -> B,
+        B: Future<Output: IntoExitReason> + Send + 'static,
+        E: From<RegisterError>,
+    {
         let process = prepare(&self);
-        if let Some(name) = &self.name
-            && let Err(error) = names::register_process(name, process.clone())
-        {
-            table::remove(process.pid());
-            return Err(error);
+        let claimed = unborn(&process, || {
+            if let Some(name) = &self.name {
+                names::register_process(name, process.clone())?;
+            }
+            claim(&Addr::new(process.clone()))
+        });
+        if let Err(refused) = claimed {
+            abandon(&process, &ExitReason::Normal);
+            return Err(refused);
         }
         if let Some(with) = with {
             // With a process that has ended it begins with that process's exit signal, as any link would.
@@ -204,14 +226,23 @@ where
     B: Future<Output: IntoExitReason> + Send + 'static,
 {
     current::install_panic_hook();
-    let body = match catch_unwind(AssertUnwindSafe(|| body(Context::new(process.clone())))) {
-        Ok(body) => body,
-        Err(payload) => {
-            let reason = ExitReason::Killed;
-            drop(process.announce(process.close(&reason), &reason));
-            resume_unwind(payload);
-        }
-    };
+    let body = unborn(&process, || body(Context::new(process.clone())));
     tokio::spawn(Run::new(process.clone(), body));
     Addr::new(process)
+}
+
+/// Runs code of the caller's before the process runs: if it panics, there never was a process.
+fn unborn<M: Send + 'static, T>(process: &Process<M>, run: impl FnOnce() -> T) -> T {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(value) => value,
+        Err(payload) => {
+            abandon(process, &ExitReason::Killed);
+            resume_unwind(payload);
+        }
+    }
+}
+
+/// Ends a process that never ran; who found it in the meantime is told.
+fn abandon<M: Send + 'static>(process: &Process<M>, reason: &ExitReason) {
+    drop_quietly(process.announce(process.close(reason), reason));
 }

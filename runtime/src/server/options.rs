@@ -20,6 +20,9 @@ pub enum StartError {
     Name(RegisterError),
     /// Its `init` did not return within this time. It was killed.
     Timeout(Duration),
+    /// Another process has its key in the registry that it was to be started via: the one given. OTP's
+    /// `{already_started, Pid}`.
+    AlreadyStarted(Pid),
 }
 
 impl fmt::Display for StartError {
@@ -28,11 +31,18 @@ impl fmt::Display for StartError {
             Self::Init(reason) => write!(f, "it did not start: {reason}"),
             Self::Name(error) => write!(f, "it did not start: {error}"),
             Self::Timeout(time) => write!(f, "it did not start within {time:?}, and was killed"),
+            Self::AlreadyStarted(pid) => write!(f, "it did not start: {pid} has its key in the registry"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
+
+impl From<RegisterError> for StartError {
+    fn from(error: RegisterError) -> Self {
+        Self::Name(error)
+    }
+}
 
 impl StartError {
     /// The reason that the process would have ended with.
@@ -41,6 +51,7 @@ impl StartError {
             Self::Init(reason) => reason,
             Self::Name(error) => error.into(),
             Self::Timeout(_) => ExitReason::Killed,
+            Self::AlreadyStarted(_) => self.into(),
         }
     }
 }
@@ -122,8 +133,18 @@ impl ServerOptions {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn start<S: Server>(self, args: S::Args) -> Result<Addr<S::Msg>, StartError> {
+        self.start_if::<S>(args, |_| Ok(())).await
+    }
+
+    /// [`start`](Self::start), if `claim` agrees: it is called before anything of the server runs.
+    pub(crate) async fn start_if<S: Server>(
+        self,
+        args: S::Args,
+        claim: impl FnOnce(&Addr<S::Msg>) -> Result<(), StartError>,
+    ) -> Result<Addr<S::Msg>, StartError> {
         let Self { spawn, link, init_timeout } = self;
-        let (addr, started) = begin(spawn, link, |ctx, ready| run::run::<S>(args, ctx, link, Some(ready)))?;
+        let (addr, started) =
+            begin(spawn, link, claim, |ctx, ready| run::run::<S>(args, ctx, link, Some(ready)))?;
         let Some(time) = init_timeout else { return started.of(addr).await };
         let pid = addr.pid();
         match tokio::time::timeout(time, started.of(addr.clone())).await {
@@ -147,7 +168,7 @@ where
     M: Send + 'static,
     B: Future<Output = ExitReason> + Send + 'static,
 {
-    let (addr, starting) = begin(options, link, body)?;
+    let (addr, starting) = begin(options, link, |_| Ok(()), body)?;
     starting.of(addr).await
 }
 
@@ -168,6 +189,7 @@ impl Starting {
 fn begin<M, B>(
     options: SpawnOptions,
     link: Option<Pid>,
+    claim: impl FnOnce(&Addr<M>) -> Result<(), StartError>,
     body: impl FnOnce(Context<M>, ReplyTo<()>) -> B,
 ) -> Result<(Addr<M>, Starting), StartError>
 where
@@ -175,12 +197,11 @@ where
     B: Future<Output = ExitReason> + Send + 'static,
 {
     let mut waiting = None;
-    let started = options.spawn_named(link, |ctx: Context<M>| {
+    let addr = options.spawn_if(link, claim, |ctx: Context<M>| {
         let (ready, pending) = slot(ctx.pid());
         waiting = Some(pending);
         body(ctx, ready)
-    });
-    let addr = started.map_err(StartError::Name)?;
+    })?;
     let pending = waiting.expect("invariant: a process that was spawned has a body");
     if let Err(reason) = process::watch_exit(&addr, pending.watcher()) {
         pending.watcher().exited(&reason);

@@ -126,7 +126,11 @@ impl Spawner {
     /// # Errors
     /// [`StartError`] if the name is taken or `init` fails.
     pub async fn server<S: Server>(self, args: S::Args) -> Result<Addr<S::Msg>, StartError> {
-        ServerOptions::child(self.options, self.supervisor).start::<S>(args).await
+        self.into_server_options().start::<S>(args).await
+    }
+
+    pub(crate) fn into_server_options(self) -> ServerOptions {
+        ServerOptions::child(self.options, self.supervisor)
     }
 }
 
