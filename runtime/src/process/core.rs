@@ -317,7 +317,13 @@ impl<M: Send + 'static> Process<M> {
                     Some(waker) if waker.will_wake(cx.waker()) => {}
                     _ => state.receiver = Some(cx.waker().clone()),
                 }
-                drop(state);
+                // It will take nothing for a while, and not all that it took came through here: whatever room there is
+                // is theirs who wait for it.
+                if !state.mailbox.is_full(self.elsewhere()) {
+                    self.wake_all_senders(state);
+                } else {
+                    drop(state);
+                }
                 if aside.as_ref().is_some_and(|aside| aside.is_spent()) {
                     *aside = None;
                 }
@@ -354,10 +360,14 @@ impl<M: Send + 'static> Process<M> {
     }
 
     /// Wakes those who wait for room, once there is enough of it.
-    fn wake_senders(&self, mut state: MutexGuard<'_, State<M>>) {
-        if state.relations.as_ref().is_none_or(|relations| relations.senders.is_empty())
-            || !state.mailbox.has_room_again(self.elsewhere())
-        {
+    fn wake_senders(&self, state: MutexGuard<'_, State<M>>) {
+        if state.mailbox.has_room_again(self.elsewhere()) {
+            self.wake_all_senders(state);
+        }
+    }
+
+    fn wake_all_senders(&self, mut state: MutexGuard<'_, State<M>>) {
+        if state.relations.as_ref().is_none_or(|relations| relations.senders.is_empty()) {
             return;
         }
         let senders = std::mem::take(&mut state.relations().senders);

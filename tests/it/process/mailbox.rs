@@ -3,11 +3,13 @@
 use std::any::Any;
 use std::future::pending;
 use std::sync::mpsc;
+use std::time::Duration;
 
-use heronry::process::{self, Info, MailboxFull, SendError, SpawnOptions};
+use heronry::process::{self, Info, MailboxFull, Overflow, SendError, SpawnOptions};
 use heronry::telemetry::{self, Event};
 use heronry::{Context, ExitReason, Received, spawn};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::Instant;
 
 use super::{Job, Puppet, dead};
 use crate::support::within;
@@ -218,4 +220,22 @@ async fn a_message_from_a_process_to_itself_arrives() {
         })
         .await;
     within("the message to itself", result).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_room_gets_that_of_a_message_that_was_passed_over() {
+    let picky = SpawnOptions::new().mailbox_limit(1).overflow(Overflow::Block).spawn(
+        |mut ctx: Context<u8>| async move {
+            let nothing = ctx.receive_match(|_| false, Duration::from_secs(1)).await;
+            assert_eq!(nothing, None);
+            assert_eq!(ctx.receive().await, Received::Message(1));
+            assert_eq!(ctx.receive().await, Received::Message(2));
+        },
+    );
+    picky.send_wait(1).await.unwrap();
+    tokio::task::yield_now().await; // and now it is passed over
+    let begun = Instant::now();
+    tokio::time::timeout(Duration::from_secs(5), picky.send_wait(2)).await.unwrap().unwrap();
+    assert_eq!(begun.elapsed(), Duration::from_secs(1));
+    assert_eq!(picky.wait().await, ExitReason::Normal);
 }
