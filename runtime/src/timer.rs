@@ -31,12 +31,14 @@
 //! ```
 
 mod armed;
+mod deadline;
 mod events;
 mod payload;
 mod service;
 mod slab;
 mod wheel;
 
+pub(crate) use deadline::{Deadline, Expire, expire_after};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,9 @@
 //! Call and cast.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::reply::{ReplyTo, slot};
@@ -65,18 +68,22 @@ impl<M: Send + 'static> Addr<M> {
             return Err(CallError::CallingSelf);
         }
         let (reply_to, pending) = slot(self.pid());
+        let mut pending = pending.within(timeout);
         let mut message = Some(make(reply_to));
         let watcher = pending.watcher();
-        let called = async {
-            let sent = std::future::poll_fn(|cx| self.process().poll_push(cx, &mut message, Some(&watcher)));
-            match sent.await {
-                Ok(()) => pending.await,
-                Err(SendError::Full(_)) => Err(CallError::Full),
-                Err(SendError::NoProc(_)) => {
-                    Err(CallError::Exited(self.exit_reason().unwrap_or(ExitReason::NoProc)))
-                }
+        poll_fn(|cx| {
+            if message.is_some()
+                && let Poll::Ready(Err(error)) = self.process().poll_push(cx, &mut message, Some(&watcher))
+            {
+                return Poll::Ready(Err(match error {
+                    SendError::Full(_) => CallError::Full,
+                    SendError::NoProc(_) => {
+                        CallError::Exited(self.exit_reason().unwrap_or(ExitReason::NoProc))
+                    }
+                }));
             }
-        };
-        tokio::time::timeout(timeout, called).await.unwrap_or(Err(CallError::Timeout(timeout)))
+            Pin::new(&mut pending).poll(cx)
+        })
+        .await
     }
 }

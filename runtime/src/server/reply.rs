@@ -4,12 +4,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
 use super::call::CallError;
 use crate::exit::ExitReason;
 use crate::pid::Pid;
 use crate::process::{self, ExitWatcher};
 use crate::sync::Mutex;
+use crate::timer::{self, Deadline, Expire};
 
 /// Where the reply to a call goes; OTP's `From`.
 ///
@@ -24,6 +26,9 @@ pub struct ReplyTo<T: Send + 'static> {
 /// The caller's end.
 pub(super) struct Pending<T: Send + 'static> {
     slot: Arc<Slot<T>>,
+    /// How long it waits from its first poll on.
+    time: Option<Duration>,
+    deadline: Option<Deadline>,
 }
 
 struct Slot<T> {
@@ -34,13 +39,14 @@ enum State<T> {
     Waiting(Option<Waker>),
     Replied(T),
     Failed(CallError),
+    Expired,
     /// The outcome was taken, or nobody waits any more.
     Done,
 }
 
 pub(super) fn slot<T: Send + 'static>(callee: Pid) -> (ReplyTo<T>, Pending<T>) {
     let slot = Arc::new(Slot { state: Mutex::new(State::Waiting(None)) });
-    (ReplyTo { slot: Some(slot.clone()), callee }, Pending { slot })
+    (ReplyTo { slot: Some(slot.clone()), callee }, Pending { slot, time: None, deadline: None })
 }
 
 impl<T: Send + 'static> ReplyTo<T> {
@@ -102,7 +108,19 @@ impl<T: Send> ExitWatcher for Slot<T> {
     }
 }
 
+impl<T: Send> Expire for Slot<T> {
+    fn expired(&self) {
+        self.settle(State::Expired);
+    }
+}
+
 impl<T: Send + 'static> Pending<T> {
+    /// Waits no longer than this.
+    pub(super) fn within(mut self, time: Duration) -> Self {
+        self.time = Some(time);
+        self
+    }
+
     /// What tells the caller of the callee's exit.
     pub(super) fn watcher(&self) -> Arc<dyn ExitWatcher> {
         self.slot.clone()
@@ -112,13 +130,20 @@ impl<T: Send + 'static> Pending<T> {
 impl<T: Send + 'static> Future for Pending<T> {
     type Output = Result<T, CallError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut state = self.slot.state.lock();
         match std::mem::replace(&mut *state, State::Done) {
             State::Replied(reply) => Poll::Ready(Ok(reply)),
             State::Failed(error) => Poll::Ready(Err(error)),
-            State::Waiting(_) => {
-                *state = State::Waiting(Some(cx.waker().clone()));
+            State::Expired => Poll::Ready(Err(CallError::Timeout(self.time.unwrap_or_default()))),
+            State::Waiting(waker) => {
+                let waker = waker.filter(|waker| waker.will_wake(cx.waker()));
+                *state = State::Waiting(Some(waker.unwrap_or_else(|| cx.waker().clone())));
+                drop(state);
+                if let (Some(time), None) = (self.time, &self.deadline) {
+                    let deadline = timer::expire_after(time, self.slot.clone());
+                    self.deadline = Some(deadline);
+                }
                 Poll::Pending
             }
             State::Done => unreachable!("invariant: a call is not polled after its end"),

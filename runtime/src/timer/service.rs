@@ -16,6 +16,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::time::{Sleep, sleep_until};
 
 use super::armed::{Armed, Fired, Limits, Progress, Refused, Tick};
+use super::deadline::{Deadlines, Expire};
 use super::events::TicksSkipped;
 use super::payload::Payload;
 use super::slab::Key;
@@ -23,7 +24,7 @@ use crate::clock::{self, Instant};
 use crate::exit::ExitReason;
 use crate::pid::Pid;
 use crate::process::{self, Addr, ExitWatcher};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, MutexGuard, RwLock};
 use crate::telemetry;
 use crate::unwind::{drop_quietly, quietly};
 
@@ -48,6 +49,7 @@ pub(super) struct Service {
 
 struct State {
     armed: Armed,
+    deadlines: Deadlines,
     /// Wakes the task before `wake_at`.
     sleeper: Option<Waker>,
     wake_at: u64,
@@ -57,7 +59,8 @@ struct State {
 
 impl Service {
     fn new(limits: Limits) -> Self {
-        let state = State { armed: Armed::new(limits), sleeper: None, wake_at: AWAKE, closed: false };
+        let (armed, deadlines) = (Armed::new(limits), Deadlines::new());
+        let state = State { armed, deadlines, sleeper: None, wake_at: AWAKE, closed: false };
         Self { start: clock::now(), state: Mutex::new(state) }
     }
 
@@ -136,19 +139,31 @@ impl Service {
                 return Key::NONE;
             }
         };
-        let sooner = state.armed.next_wake().is_some_and(|wake| wake < state.wake_at);
-        let sleeper = if sooner { state.sleeper.take() } else { None };
-        if sooner {
-            state.wake_at = AWAKE;
-        }
-        drop(state);
-        if let Some(sleeper) = sleeper {
-            sleeper.wake();
-        }
+        wake_sooner(state);
         if is_new {
             self.watch(addr);
         }
         key
+    }
+
+    /// Sets a deadline. If the runtime has ended it is over at once.
+    pub(super) fn expire_after(&self, time: Duration, waiting: Arc<dyn Expire>) -> Key {
+        let tick = self.deadline(time);
+        let mut state = self.state.lock();
+        if state.closed {
+            drop(state);
+            waiting.expired();
+            return Key::NONE;
+        }
+        let key = state.deadlines.set(tick, waiting);
+        wake_sooner(state);
+        key
+    }
+
+    /// Lifts a deadline, if it is not over.
+    pub(super) fn lift(&self, key: Key) {
+        let lifted = self.state.lock().deadlines.lift(key);
+        drop(lifted); // the last handle of what waited may be the user's to drop: not under the lock
     }
 
     /// From now on the end of this process ends its timers. They are armed first and watched then: an end in between
@@ -216,9 +231,15 @@ impl Service {
 
     fn round(&self, waker: &Waker, fired: &mut Vec<Fired>) -> Progress {
         let now = self.now();
+        let mut expired = Vec::new();
         let progress = {
             let mut state = self.state.lock();
-            let progress = state.armed.fire(now, fired);
+            let more = state.deadlines.expire(now, &mut expired);
+            let progress = match state.armed.fire(now, fired) {
+                Progress::Idle(_) if more => Progress::More,
+                Progress::Idle(timer) => Progress::Idle(earlier(timer, state.deadlines.next_wake())),
+                progress @ (Progress::More | Progress::Tick(_)) => progress,
+            };
             match &progress {
                 Progress::Idle(wake_at) => {
                     state.wake_at = wake_at.unwrap_or(u64::MAX);
@@ -228,6 +249,10 @@ impl Service {
             }
             progress
         };
+        for waiting in expired {
+            quietly(|| waiting.expired());
+            drop_quietly(waiting);
+        }
         for Fired { news, payload } in fired.drain(..) {
             quietly(|| news.tell());
             drop_quietly(payload);
@@ -270,13 +295,38 @@ impl Service {
 
     /// The runtime has ended, and with it all timers.
     fn close(&self) {
-        let (payloads, sleeper) = {
+        let (payloads, waiting, sleeper) = {
             let mut state = self.state.lock();
             state.closed = true;
-            (state.armed.clear(), state.sleeper.take())
+            (state.armed.clear(), state.deadlines.clear(), state.sleeper.take())
         };
         drop(sleeper);
         payloads.for_each(drop_quietly);
+        for waiting in waiting {
+            quietly(|| waiting.expired());
+            drop_quietly(waiting);
+        }
+    }
+}
+
+/// Wakes the task if there is something to do before it wakes by itself.
+fn wake_sooner(mut state: MutexGuard<'_, State>) {
+    let next = earlier(state.armed.next_wake(), state.deadlines.next_wake());
+    if next.is_none_or(|next| next >= state.wake_at) {
+        return;
+    }
+    state.wake_at = AWAKE;
+    let sleeper = state.sleeper.take();
+    drop(state);
+    if let Some(sleeper) = sleeper {
+        sleeper.wake();
+    }
+}
+
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
