@@ -35,7 +35,6 @@ use router::Router;
 use crate::body::{Body, BoxError};
 use crate::channel::PushError;
 use crate::message::{Broadcast, Payload};
-use crate::serializer::V2;
 use crate::socket::{ChannelPubSub, Fastlane, Lane, RouteError, Routes, Socket};
 use crate::transport::{SocketHome, SocketOptions, WebSocketMount};
 
@@ -202,8 +201,7 @@ fn is_path(path: &str) -> bool {
 impl Endpoint {
     /// Describes an endpoint.
     pub fn builder() -> EndpointBuilder {
-        let home =
-            SocketHome { pubsub: PubSub::new(Fastlane), v2: Arc::new(V2), supervisor: RwLock::new(None) };
+        let home = SocketHome { pubsub: PubSub::new(Fastlane), supervisor: RwLock::new(None) };
         let http = HttpLimits::default();
         EndpointBuilder {
             router: Router::new().body_limits(http.body_bytes_max, http.body_timeout),

@@ -78,10 +78,11 @@ pub use endpoint::{
 };
 pub use message::{Broadcast, Message, Payload, PayloadError, Reply, Status};
 pub use params::{Params, ParamsError};
-pub use serializer::{DecodeError, EncodeError, Frame, Serializer};
+pub use serializer::{DecodeError, EncodeError, Frame, Serializer, Serializers};
 pub use socket::{
-    ChannelMailboxFull, Connect, Limits, Peer, Refusal, RouteError, Routes, Socket, SocketClosed,
-    SocketConnected, SocketOverloaded, TopicUnmatched,
+    BroadcastDropped, ChannelMailboxFull, Connect, Limits, Peer, Refusal, RouteError, Routes, Socket,
+    SocketClosed, SocketConnected, SocketOverloaded, TopicUnmatched,
 };
 pub use topic::{TopicError, TopicPattern};
 pub use transport::{CheckOrigin, OriginError, OriginPattern, SocketOptions};
+pub use vsn::VsnError;

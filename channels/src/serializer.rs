@@ -3,13 +3,16 @@
 //! Pure: bytes in, values out. A serializer knows nothing of the wire below it.
 
 mod binary;
+mod choice;
+mod text;
+mod v1;
 mod v2;
 
 use std::fmt;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-pub(crate) use v2::V2;
+pub use choice::Serializers;
 
 use crate::message::{Broadcast, Message, Payload, Reply};
 
@@ -44,9 +47,9 @@ impl Frame {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Text that is not a JSON array of join_ref, ref, topic, event and payload: what the parser said.
+    /// Text that is no JSON, or JSON of another shape than the protocol's messages: what the parser said.
     Text(String),
-    /// Bytes that are no client push: what is wrong with them.
+    /// Bytes that are no client push, or bytes at all where the protocol has none: what is wrong with them.
     Binary(&'static str),
 }
 
@@ -61,6 +64,8 @@ pub enum EncodeError {
         /// Its length in bytes.
         len: usize,
     },
+    /// Bytes for a client that can't be sent any: it speaks the V1 protocol, or polls. Send it JSON.
+    Binary,
 }
 
 impl EncodeError {
@@ -71,7 +76,7 @@ impl EncodeError {
 }
 
 impl Broadcast {
-    /// A broadcast that every serializer can carry.
+    /// A broadcast that every serializer for its kind of payload can carry.
     pub(crate) fn new(
         topic: ByteString,
         event: impl Into<ByteString>,
@@ -87,6 +92,8 @@ impl Broadcast {
 }
 
 /// Messages to frames and back. Phoenix's `Phoenix.Socket.Serializer`.
+///
+/// A socket's mount chooses one by the version that its client asks for: see [`Serializers`].
 pub trait Serializer: Send + Sync + 'static {
     /// Reads a frame of a client.
     ///
@@ -97,13 +104,13 @@ pub trait Serializer: Send + Sync + 'static {
     /// Writes a message to a client.
     ///
     /// # Errors
-    /// [`EncodeError`] if a field is too long.
+    /// [`EncodeError`] if the protocol can't carry it.
     fn encode_message(&self, message: &Message) -> Result<Frame, EncodeError>;
 
     /// Writes the reply to a message.
     ///
     /// # Errors
-    /// [`EncodeError`] if a field is too long.
+    /// [`EncodeError`] if the protocol can't carry it.
     fn encode_reply(
         &self,
         join_ref: Option<&str>,
@@ -115,16 +122,14 @@ pub trait Serializer: Send + Sync + 'static {
     /// Writes a broadcast: the same frame for all members of the topic. Phoenix's `fastlane!`.
     ///
     /// # Errors
-    /// [`EncodeError`] if a field is too long.
+    /// [`EncodeError`] if the protocol can't carry it.
     fn encode_broadcast(&self, broadcast: &Broadcast) -> Result<Frame, EncodeError>;
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(error) => {
-                write!(f, "not a message (wanted [join_ref, ref, topic, event, payload]): {error}")
-            }
+            Self::Text(error) => write!(f, "not a message: {error}"),
             Self::Binary(error) => write!(f, "not a binary message: {error}"),
         }
     }
@@ -138,6 +143,9 @@ impl fmt::Display for EncodeError {
             Self::FieldTooLong { field, len } => write!(
                 f,
                 "the {field} of a binary message may have {BINARY_FIELD_BYTES_MAX} bytes, this one has {len}"
+            ),
+            Self::Binary => f.write_str(
+                "this client can't be sent bytes (it speaks the V1 protocol, or polls): send it JSON",
             ),
         }
     }

@@ -14,7 +14,9 @@ mod router;
 mod session;
 mod state;
 
-pub use events::{ChannelMailboxFull, SocketClosed, SocketConnected, SocketOverloaded, TopicUnmatched};
+pub use events::{
+    BroadcastDropped, ChannelMailboxFull, SocketClosed, SocketConnected, SocketOverloaded, TopicUnmatched,
+};
 pub use limits::Limits;
 pub use router::{RouteError, Routes};
 

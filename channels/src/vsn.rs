@@ -1,79 +1,128 @@
-//! The version that a client asks for, and the protocol that serves it.
+//! The version that a client asks for, and the versions that a serializer serves.
 //!
 //! Pure: a text in, a choice out.
 
 use std::fmt;
 
-/// The version of a client without a `vsn` param.
-const VSN_DEFAULT: &str = "1.0.0";
+use semver::{BuildMetadata, Prerelease, Version};
 
-/// A protocol of Phoenix channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    /// JSON objects; versions `~> 1.0.0`.
-    V1,
-    /// JSON arrays, and a binary form; versions `~> 2.0.0`.
-    V2,
-}
-
-/// A `vsn` that no protocol serves.
+/// A version of the protocol, as a client asks for it. Elixir's `Version`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct VsnError(String);
+pub(crate) struct Vsn(Version);
 
-impl Protocol {
-    /// The protocol for a client's `vsn` param.
-    pub(crate) fn negotiate(vsn: Option<&str>) -> Result<Self, VsnError> {
-        let vsn = vsn.unwrap_or(VSN_DEFAULT);
-        match parse(vsn) {
-            Some((1, 0, _)) => Ok(Self::V1),
-            Some((2, 0, _)) => Ok(Self::V2),
-            _ => Err(VsnError(vsn.to_owned())),
-        }
+impl Vsn {
+    /// What a client without a `vsn` param speaks.
+    pub(crate) const DEFAULT: Self = Self(Version::new(1, 0, 0));
+
+    /// Reads MAJOR.MINOR.PATCH, with an optional pre-release and build.
+    pub(crate) fn parse(text: &str) -> Result<Self, VsnError> {
+        Version::parse(text).map(Self).map_err(|error| VsnError { text: text.to_owned(), error })
     }
 }
 
-/// MAJOR.MINOR.PATCH, each a number without leading zeros; as Elixir's `Version`, a pre-release is no match for `~>`.
-fn parse(vsn: &str) -> Option<(u64, u64, u64)> {
-    let (release, _build) = vsn.split_once('+').unwrap_or((vsn, ""));
-    let mut parts = release.split('.').map(|part| {
-        let plain = part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
-        part.parse::<u64>().ok().filter(|_| plain)
-    });
-    let version = (parts.next()??, parts.next()??, parts.next()??);
-    parts.next().is_none().then_some(version)
+/// A range of versions: from the first, and before the second. Elixir's `Version.Requirement`, in its `~>` form.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct VsnReq {
+    from: Version,
+    before: Version,
+}
+
+/// A text that is no version, or no requirement on one.
+#[derive(Debug)]
+pub struct VsnError {
+    text: String,
+    error: semver::Error,
+}
+
+impl VsnReq {
+    /// `~> major.minor.0`.
+    pub(crate) const fn patches_of(major: u64, minor: u64) -> Self {
+        Self { from: Version::new(major, minor, 0), before: Version::new(major, minor + 1, 0) }
+    }
+
+    /// Reads `~> 1.2.3` (from it, before 1.3.0) or `~> 1.2` (from 1.2.0, before 2.0.0).
+    pub(crate) fn parse(text: &str) -> Result<Self, VsnError> {
+        let part = text.strip_prefix("~>").unwrap_or_default().trim();
+        let version =
+            |part: &str| Version::parse(part).map_err(|error| VsnError { text: text.to_owned(), error });
+        if part.bytes().filter(|byte| *byte == b'.').count() == 1 {
+            let from = version(&format!("{part}.0"))?;
+            let before = Version::new(from.major.saturating_add(1), 0, 0);
+            return Ok(Self { from, before });
+        }
+        let from = version(part)?;
+        let before = Version::new(from.major, from.minor.saturating_add(1), 0);
+        Ok(Self { from, before })
+    }
+
+    /// Whether the version is in the range. A pre-release comes before its release, and those of the range's end are
+    /// not in it.
+    pub(crate) fn matches(&self, Vsn(vsn): &Vsn) -> bool {
+        let release = Version { pre: Prerelease::EMPTY, build: BuildMetadata::EMPTY, ..vsn.clone() };
+        vsn.cmp_precedence(&self.from).is_ge() && release < self.before
+    }
+}
+
+impl fmt::Debug for VsnReq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ">= {} and < {}", self.from, self.before)
+    }
 }
 
 impl fmt::Display for VsnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no serializer for vsn {:?}; there are ~> 1.0.0 and ~> 2.0.0", self.0)
+        write!(f, "{:?} is no version, or no requirement such as ~> 2.0.0: {}", self.text, self.error)
     }
 }
 
-impl std::error::Error for VsnError {}
+impl std::error::Error for VsnError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn versions() {
-        let table = [
-            (None, Some(Protocol::V1)),
-            (Some("1.0.0"), Some(Protocol::V1)),
-            (Some("2.0.0"), Some(Protocol::V2)),
-            (Some("2.0.7"), Some(Protocol::V2)),
-            (Some("2.0.0+build"), Some(Protocol::V2)),
-            (Some("2.1.0"), None),
-            (Some("3.0.0"), None),
-            (Some("2.0"), None),
-            (Some("2.0.0.0"), None),
-            (Some("2.0.x"), None),
-            (Some("2.0.00"), None),
-            (Some("+2.0.0"), None),
-            (Some(""), None),
-        ];
-        for (vsn, want) in table {
-            assert_eq!(Protocol::negotiate(vsn).ok(), want, "{vsn:?}");
+    fn what_is_no_version() {
+        for text in
+            ["", "2", "2.0", "2.0.0.0", "2.0.x", "2.0.00", "+2.0.0", " 2.0.0", "2.0.0-", "nonsense", "-1.0.0"]
+        {
+            assert!(Vsn::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn ranges() {
+        let table = [
+            ("~> 2.0.0", "2.0.0", true),
+            ("~> 2.0.0", "2.0.7", true),
+            ("~> 2.0.0", "2.0.0+build", true),
+            ("~> 2.0.0", "2.0.0-dev", false),
+            ("~> 2.0.0", "2.0.1-dev", true),
+            ("~> 2.0.0", "2.1.0-dev", false),
+            ("~> 2.0.0", "2.1.0", false),
+            ("~> 2.0.0", "1.0.0", false),
+            ("~> 2.0.0", "3.0.0", false),
+            ("~>2.0.3", "2.0.2", false),
+            ("~> 2.1", "2.9.0", true),
+            ("~> 2.1", "2.0.9", false),
+            ("~> 2.1", "3.0.0", false),
+        ];
+        for (requirement, vsn, want) in table {
+            let (range, vsn) = (VsnReq::parse(requirement).unwrap(), Vsn::parse(vsn).unwrap());
+            assert_eq!(range.matches(&vsn), want, "{requirement} {vsn:?}");
+        }
+        assert_eq!(VsnReq::parse("~> 2.0.0").unwrap(), VsnReq::patches_of(2, 0));
+        for text in ["", "~>", "~> 2", "~> x.y.z", ">= 2.0.0", "2.0.0"] {
+            assert!(VsnReq::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn who_gives_no_version_speaks_v1() {
+        assert!(VsnReq::patches_of(1, 0).matches(&Vsn::DEFAULT));
     }
 }

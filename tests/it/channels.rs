@@ -4,3 +4,4 @@ mod abuse;
 mod http;
 mod lifecycle;
 mod room;
+mod v1;

@@ -70,7 +70,7 @@ impl TestServer {
 
     /// With one socket at `/socket` and these limits.
     pub(crate) async fn of<S: Socket>(handler: S, limits: Limits) -> Self {
-        let options = SocketOptions { limits, check_origin: CheckOrigin::Off };
+        let options = SocketOptions { limits, check_origin: CheckOrigin::Off, ..SocketOptions::default() };
         Self::start(Endpoint::builder().socket_with("/socket", handler, options)).await
     }
 }

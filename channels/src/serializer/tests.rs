@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::v2::V2;
 use super::*;
 use crate::message::Payload;
 

@@ -2,7 +2,6 @@
 //!
 //! Pure: bytes in, values out.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use bytestring::ByteString;
@@ -10,10 +9,11 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::text::{Str, push_string, share};
 use super::{DecodeError, EncodeError, Frame, Serializer, binary};
 use crate::message::{Broadcast, Message, Payload, Reply};
 
-/// The V2 serializer.
+/// The V2 serializer. Phoenix's `Phoenix.Socket.V2.JSONSerializer`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct V2;
 
@@ -98,34 +98,15 @@ fn array(
     Frame::Text(text.into())
 }
 
-/// Writes a JSON string; most need no escape.
-fn push_string(text: &mut String, value: &str) {
-    if value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
-        text.push('"');
-        text.push_str(value);
-        text.push('"');
-    } else {
-        text.push_str(&serde_json::Value::from(value).to_string());
-    }
-}
-
 fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
     let raw: Fields<'_> = serde_json::from_str(text).map_err(|error| DecodeError::Text(error.to_string()))?;
     Ok(Message {
-        join_ref: raw.join_ref.map(|Str(value)| share(text, value)),
-        reference: raw.reference.map(|Str(value)| share(text, value)),
-        topic: share(text, raw.topic.0),
-        event: share(text, raw.event.0),
+        join_ref: raw.join_ref.map(|value| share(text, value)),
+        reference: raw.reference.map(|value| share(text, value)),
+        topic: share(text, raw.topic),
+        event: share(text, raw.event),
         payload: Payload::raw(text, raw.payload),
     })
-}
-
-/// A string of the frame: a slice of it, or, if it had escapes, a string of its own.
-fn share(text: &ByteString, value: Cow<'_, str>) -> ByteString {
-    match value {
-        Cow::Borrowed(part) => text.slice_ref(part),
-        Cow::Owned(own) => own.into(),
-    }
 }
 
 /// The five fields; what follows them is ignored.
@@ -136,10 +117,6 @@ struct Fields<'a> {
     event: Str<'a>,
     payload: &'a RawValue,
 }
-
-/// A string that is borrowed unless it has escapes. (Serde's own `Cow` never borrows within an `Option`.)
-#[derive(Deserialize)]
-struct Str<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

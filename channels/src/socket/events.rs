@@ -8,6 +8,7 @@ use heronry::Pid;
 use heronry::telemetry::{Event, Level};
 
 use crate::close::CloseCode;
+use crate::serializer::EncodeError;
 
 /// A client connected: `heronry.socket.connected`. Phoenix's `[:phoenix, :socket_connected]`.
 #[derive(Debug)]
@@ -63,6 +64,19 @@ pub struct TopicUnmatched {
     pub event: ByteString,
 }
 
+/// A broadcast did not reach the clients of one serializer, which can't carry it (bytes for clients of the V1 protocol,
+/// or for those that poll); the others got it: `heronry.socket.broadcast_dropped`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BroadcastDropped {
+    /// The topic.
+    pub topic: ByteString,
+    /// The event.
+    pub event: ByteString,
+    /// What the serializer said.
+    pub error: EncodeError,
+}
+
 /// A channel's mailbox is full and an event of its client was lost; the channel is killed, so that its client rejoins:
 /// `heronry.channel.mailbox_full`.
 #[derive(Debug)]
@@ -102,6 +116,13 @@ impl fmt::Display for TopicUnmatched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pid, topic, event } = self;
         write!(f, "socket {pid}: ignoring {event:?} for {topic:?}, which is not joined or not routed")
+    }
+}
+
+impl fmt::Display for BroadcastDropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, event, error } = self;
+        write!(f, "the broadcast {event:?} on {topic:?} is lost for some clients: {error}")
     }
 }
 
@@ -158,6 +179,16 @@ impl Event for SocketOverloaded {
 impl Event for TopicUnmatched {
     fn name(&self) -> &'static str {
         "heronry.socket.topic_unmatched"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
+impl Event for BroadcastDropped {
+    fn name(&self) -> &'static str {
+        "heronry.socket.broadcast_dropped"
     }
 
     fn level(&self) -> Level {

@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use heronry::pubsub::{Dispatcher, Entry, PubSub};
+use heronry::telemetry;
 
+use super::events::BroadcastDropped;
 use super::outbound::Outbound;
 use crate::message::Broadcast;
 use crate::serializer::{Frame, Serializer};
@@ -68,7 +70,14 @@ impl Encoded {
         if let Some((_, frame)) = self.0.iter().find(|(other, _)| *other == identity) {
             return frame.clone();
         }
-        let frame = serializer.encode_broadcast(broadcast).ok();
+        let frame = match serializer.encode_broadcast(broadcast) {
+            Ok(frame) => Some(frame),
+            Err(error) => {
+                let Broadcast { topic, event, .. } = broadcast.clone();
+                telemetry::emit(&BroadcastDropped { topic, event, error });
+                None
+            }
+        };
         self.0.push((identity, frame.clone()));
         frame
     }

@@ -13,6 +13,7 @@ use http::{Request, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use parking_lot::RwLock;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -22,11 +23,11 @@ use super::websocket::WebSocketLoop;
 use super::{Transport, handshake};
 use crate::body::Body;
 use crate::params::Params;
-use crate::serializer::Serializer;
+use crate::serializer::{Serializer, Serializers};
 use crate::socket::{
     Begin, ChannelPubSub, Connect, Limits, Refusal, Routes, Session, Socket, SocketConnected, SocketMsg,
 };
-use crate::vsn::Protocol;
+use crate::vsn::Vsn;
 
 /// How long the HTTP layer has to hand the connection over after it has answered.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,12 +43,13 @@ pub struct SocketOptions {
     pub limits: Limits,
     /// Which pages may connect; by default those of the same host.
     pub check_origin: CheckOrigin,
+    /// Which serializer serves which version of the protocol; by default Phoenix's V1 and V2.
+    pub serializers: Serializers,
 }
 
 /// What the sockets of an endpoint share.
 pub(crate) struct SocketHome {
     pub(crate) pubsub: ChannelPubSub,
-    pub(crate) v2: Arc<dyn Serializer>,
     /// The supervisor of the socket processes, while it runs.
     pub(crate) supervisor: RwLock<Option<DynamicRef>>,
 }
@@ -97,11 +99,7 @@ async fn connect<S: Socket>(
     }
     let mut params = Params::parse(request.uri().query().unwrap_or_default())
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    let vsn = params.remove("vsn");
-    let serializer = match Protocol::negotiate(vsn.as_ref().and_then(|vsn| vsn.as_str())) {
-        Ok(Protocol::V2) => home.v2.clone(),
-        Ok(Protocol::V1) | Err(_) => return Err(Refusal::forbidden()),
-    };
+    let serializer = negotiate(&options.serializers, params.remove("vsn"))?;
     let on_upgrade = hyper::upgrade::on(&mut request);
     let start = Instant::now();
     let (parts, ()) = request.into_parts();
@@ -119,6 +117,17 @@ async fn connect<S: Socket>(
     let pid = start_socket(&home, id.as_deref(), begin, on_upgrade).await?;
     telemetry::emit(&SocketConnected { pid, id, transport: "websocket", duration: start.elapsed() });
     Ok(accept.into_response())
+}
+
+/// The serializer for the version that a client names in its `vsn` param; a version that is none, or that nothing
+/// serves, is refused.
+fn negotiate(serializers: &Serializers, vsn: Option<Value>) -> Result<Arc<dyn Serializer>, Refusal> {
+    let vsn = match vsn {
+        None => Some(Vsn::DEFAULT),
+        Some(Value::String(vsn)) => Vsn::parse(&vsn).ok(),
+        Some(_) => None,
+    };
+    vsn.and_then(|vsn| serializers.choose(&vsn).cloned()).ok_or_else(Refusal::forbidden)
 }
 
 async fn start_socket<S: Socket>(

@@ -120,6 +120,9 @@ async fn connections_are_refused_as_the_socket_says() {
         ("vsn=2.0.0&token=limited", "429", "Too many requests"),
         ("vsn=3.0.0", "403", ""),
         ("vsn=nonsense", "403", ""),
+        ("vsn=1.1.0", "403", ""),
+        ("vsn=", "403", ""),
+        ("vsn[]=2.0.0", "403", ""),
     ];
     for (query, want, body) in table {
         let request = format!("GET /socket/websocket?{query} HTTP/1.1\r\nHost: localhost\r\n{handshake}\r\n");

@@ -1,0 +1,140 @@
+//! The V1 protocol: JSON objects of `topic`, `event`, `payload` and `ref`, without a binary form.
+//!
+//! Pure: bytes in, values out.
+
+use std::fmt;
+
+use bytestring::ByteString;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::text::{Str, push_string, share};
+use super::{DecodeError, EncodeError, Frame, Serializer};
+use crate::message::{Broadcast, Message, Payload, Reply};
+
+/// The V1 serializer. Phoenix's `Phoenix.Socket.V1.JSONSerializer`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct V1;
+
+impl Serializer for V1 {
+    fn decode(&self, frame: Frame) -> Result<Message, DecodeError> {
+        match frame {
+            Frame::Text(text) => decode_text(&text),
+            Frame::Binary(_) => Err(DecodeError::Binary("the V1 protocol has no binary messages")),
+        }
+    }
+
+    fn encode_message(&self, message: &Message) -> Result<Frame, EncodeError> {
+        let Message { join_ref: _, reference, topic, event, payload } = message;
+        let payload = payload.as_json().ok_or(EncodeError::Binary)?;
+        Ok(object(reference.as_deref(), topic, event, &[payload]))
+    }
+
+    fn encode_reply(
+        &self,
+        _: Option<&str>,
+        reference: Option<&str>,
+        topic: &str,
+        reply: &Reply,
+    ) -> Result<Frame, EncodeError> {
+        let response = reply.response.as_json().ok_or(EncodeError::Binary)?;
+        let mut status = String::new();
+        push_string(&mut status, reply.status.as_str());
+        let payload = ["{\"status\":", &status, ",\"response\":", response, "}"];
+        Ok(object(reference, topic, "phx_reply", &payload))
+    }
+
+    fn encode_broadcast(&self, broadcast: &Broadcast) -> Result<Frame, EncodeError> {
+        let Broadcast { topic, event, payload } = broadcast;
+        let payload = payload.as_json().ok_or(EncodeError::Binary)?;
+        Ok(object(None, topic, event, &[payload]))
+    }
+}
+
+/// Writes a message; the payload is given in pieces that together are JSON.
+fn object(reference: Option<&str>, topic: &str, event: &str, payload: &[&str]) -> Frame {
+    const NAMES: usize = r#"{"topic":"","event":"","payload":,"ref":null}"#.len();
+    let pieces: usize = payload.iter().map(|piece| piece.len()).sum();
+    let reference_len = reference.map_or(0, str::len);
+    let mut text = String::with_capacity(NAMES + topic.len() + event.len() + pieces + reference_len);
+    text.push_str("{\"topic\":");
+    push_string(&mut text, topic);
+    text.push_str(",\"event\":");
+    push_string(&mut text, event);
+    text.push_str(",\"payload\":");
+    for piece in payload {
+        text.push_str(piece);
+    }
+    text.push_str(",\"ref\":");
+    match reference {
+        Some(reference) => push_string(&mut text, reference),
+        None => text.push_str("null"),
+    }
+    text.push('}');
+    Frame::Text(text.into())
+}
+
+fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
+    let raw: Fields<'_> = serde_json::from_str(text).map_err(|error| DecodeError::Text(error.to_string()))?;
+    Ok(Message {
+        join_ref: raw.join_ref.map(|value| share(text, value)),
+        reference: raw.reference.map(|value| share(text, value)),
+        topic: share(text, raw.topic),
+        event: share(text, raw.event),
+        payload: Payload::raw(text, raw.payload),
+    })
+}
+
+/// The fields, of which `join_ref` may be missing; others are ignored, and of two of one name the later counts.
+struct Fields<'a> {
+    join_ref: Option<Str<'a>>,
+    reference: Option<Str<'a>>,
+    topic: Str<'a>,
+    event: Str<'a>,
+    payload: &'a RawValue,
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with topic, event, payload and ref")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                use serde::de::Error;
+                let (mut join_ref, mut reference, mut topic, mut event, mut payload) =
+                    (None, None, None, None, None);
+                while let Some(name) = map.next_key::<Str<'de>>()? {
+                    match name.as_str() {
+                        "join_ref" => join_ref = map.next_value()?,
+                        "ref" => reference = Some(map.next_value()?),
+                        "topic" => topic = Some(map.next_value()?),
+                        "event" => event = Some(map.next_value()?),
+                        "payload" => payload = Some(map.next_value()?),
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Fields {
+                    join_ref,
+                    reference: reference.ok_or_else(|| A::Error::missing_field("ref"))?,
+                    topic: topic.ok_or_else(|| A::Error::missing_field("topic"))?,
+                    event: event.ok_or_else(|| A::Error::missing_field("event"))?,
+                    payload: payload.ok_or_else(|| A::Error::missing_field("payload"))?,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests;
