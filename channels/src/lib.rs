@@ -60,6 +60,7 @@ mod params;
 pub mod prelude;
 mod serializer;
 mod socket;
+mod token;
 mod topic;
 mod transport;
 mod vsn;
@@ -82,6 +83,9 @@ pub use serializer::{DecodeError, EncodeError, Frame, Serializer, Serializers};
 pub use socket::{
     BroadcastDropped, ChannelMailboxFull, Connect, Limits, Peer, Refusal, RouteError, Routes, Socket,
     SocketClosed, SocketConnected, SocketOverloaded, TopicUnmatched,
+};
+pub use token::{
+    Digest, KeyOptions, MaxAge, SecretTooShort, Term, TermError, TokenError, TokenKeysFull, Tokens,
 };
 pub use topic::{TopicError, TopicPattern};
 pub use transport::{CheckOrigin, OriginError, OriginPattern, SocketOptions};
