@@ -36,7 +36,9 @@ use crate::body::{Body, BoxError};
 use crate::channel::PushError;
 use crate::message::{Broadcast, Payload};
 use crate::socket::{ChannelPubSub, Fastlane, Lane, RouteError, Routes, Socket};
-use crate::transport::{SocketHome, SocketOptions, WebSocketMount};
+#[cfg(feature = "longpoll")]
+use crate::transport::LongPollMount;
+use crate::transport::{Mount, SocketHome, SocketOptions, WebSocketMount};
 
 /// How many sockets an endpoint takes unless told otherwise.
 pub const SOCKETS_MAX_DEFAULT: usize = 1_000_000;
@@ -102,7 +104,8 @@ struct Inner {
 }
 
 impl EndpointBuilder {
-    /// Mounts a socket: its WebSocket transport is at `path` + `/websocket`. Phoenix's `socket/3`.
+    /// Mounts a socket: its WebSocket transport is at `path` + `/websocket`, and long polling at `path` + `/longpoll`.
+    /// Phoenix's `socket/3`.
     #[must_use]
     pub fn socket<S: Socket>(self, path: &str, handler: S) -> Self {
         self.socket_with(path, handler, SocketOptions::default())
@@ -118,8 +121,13 @@ impl EndpointBuilder {
         if !is_path(path) {
             return self.fail(EndpointError::Path(path.to_owned()));
         }
-        let mount = WebSocketMount { handler: Arc::new(handler), routes, options, home: self.home.clone() };
-        self.router = self.router.mount(format!("{path}/websocket"), Arc::new(mount));
+        let mount = Mount { handler: Arc::new(handler), routes, options, home: self.home.clone() };
+        #[cfg(feature = "longpoll")]
+        if mount.options.long_poll.enabled {
+            let long_poll = LongPollMount::new(mount.clone());
+            self.router = self.router.mount(format!("{path}/longpoll"), Arc::new(long_poll));
+        }
+        self.router = self.router.mount(format!("{path}/websocket"), Arc::new(WebSocketMount::new(mount)));
         self
     }
 

@@ -89,4 +89,6 @@ pub use token::{
 };
 pub use topic::{TopicError, TopicPattern};
 pub use transport::{CheckOrigin, OriginError, OriginPattern, SocketOptions};
+#[cfg(feature = "longpoll")]
+pub use transport::{LongPollOptions, LongPollOverloaded, LongPollSessionsFull};
 pub use vsn::VsnError;

@@ -5,6 +5,8 @@
 mod binary;
 mod choice;
 mod text;
+#[cfg(feature = "longpoll")]
+mod text_only;
 mod v1;
 mod v2;
 

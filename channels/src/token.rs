@@ -17,6 +17,8 @@ use std::fmt;
 use std::time::Duration;
 
 pub use key::{Digest, KeyOptions};
+#[cfg(feature = "longpoll")]
+pub(crate) use store::random;
 pub use store::{SecretTooShort, TokenKeysFull, Tokens};
 pub use term::{Term, TermError};
 

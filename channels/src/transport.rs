@@ -1,6 +1,8 @@
-//! Transports: how messages of a socket travel. The WebSocket transport is the one there is.
+//! Transports: how messages of a socket travel, over a WebSocket or by long polling.
 
 mod handshake;
+#[cfg(feature = "longpoll")]
+mod long_poll;
 mod mount;
 mod origin;
 mod websocket;
@@ -10,8 +12,12 @@ use std::pin::Pin;
 
 use http::{Request, Response};
 
+#[cfg(feature = "longpoll")]
+pub(crate) use long_poll::LongPollMount;
+#[cfg(feature = "longpoll")]
+pub use long_poll::{LongPollOptions, LongPollOverloaded, LongPollSessionsFull};
 pub use mount::SocketOptions;
-pub(crate) use mount::{SocketHome, WebSocketMount};
+pub(crate) use mount::{Mount, SocketHome, WebSocketMount};
 pub use origin::{CheckOrigin, OriginError, OriginPattern};
 
 use crate::body::Body;
@@ -19,5 +25,5 @@ use crate::body::Body;
 /// Takes the requests to one path of a socket's mount.
 pub(crate) trait Transport: Send + Sync + fmt::Debug {
     /// Answers a request; an upgrade hands the connection over to a socket process.
-    fn serve(&self, request: Request<()>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+    fn serve(&self, request: Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 }

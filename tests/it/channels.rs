@@ -3,5 +3,7 @@
 mod abuse;
 mod http;
 mod lifecycle;
+mod long_poll;
+mod poller;
 mod room;
 mod v1;

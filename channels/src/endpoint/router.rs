@@ -78,7 +78,7 @@ impl Router {
         let mut response = if let Some(methods) = self.routes.get(path) {
             self.serve_route(methods, request).await
         } else if let Some(transport) = self.mounts.get(path) {
-            transport.serve(request.map(drop)).await
+            transport.serve(request.map(Body::new)).await
         } else if let Some(file) = self.files.get(path) {
             from_files(file.clone(), request).await
         } else if let Some((prefix, folder)) = self.folders.iter().find(|(prefix, _)| is_below(path, prefix))

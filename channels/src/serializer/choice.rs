@@ -65,6 +65,16 @@ impl Serializers {
     pub(crate) fn choose(&self, vsn: &Vsn) -> Option<&Arc<dyn Serializer>> {
         self.0.iter().find(|(requirement, _)| requirement.matches(vsn)).map(|(_, serializer)| serializer)
     }
+
+    /// The same, for clients that can be sent text alone.
+    #[cfg(feature = "longpoll")]
+    pub(crate) fn text_only(&self) -> Self {
+        let wrap = |(requirement, serializer): &(VsnReq, Arc<dyn Serializer>)| {
+            let serializer: Arc<dyn Serializer> = Arc::new(super::text_only::TextOnly(serializer.clone()));
+            (requirement.clone(), serializer)
+        };
+        Self(self.0.iter().map(wrap).collect())
+    }
 }
 
 impl Default for Serializers {

@@ -108,6 +108,12 @@ impl<S: Socket> Session<S> {
         self.state.may_read() && self.inflight.has_room()
     }
 
+    /// Whether a join is under way: the message before is not handled yet.
+    #[cfg(feature = "longpoll")]
+    pub(crate) fn is_joining(&self) -> bool {
+        !self.state.may_read()
+    }
+
     /// Whether something waits to be written.
     pub(crate) fn has_output(&self) -> bool {
         !self.out.is_empty()
@@ -119,6 +125,22 @@ impl<S: Socket> Session<S> {
         self.connection.outbound.written(frame.len());
         self.sent += 1;
         Some(frame)
+    }
+
+    /// How many frames wait to be written.
+    #[cfg(feature = "longpoll")]
+    pub(crate) fn output_len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back frames that were taken to be written and were not.
+    #[cfg(feature = "longpoll")]
+    pub(crate) fn return_output(&mut self, frames: Vec<Frame>) {
+        for frame in frames.into_iter().rev() {
+            self.connection.outbound.count(frame.len());
+            self.sent -= 1;
+            self.out.push_front(frame);
+        }
     }
 
     /// Forgets what waits to be written.

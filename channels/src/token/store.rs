@@ -84,6 +84,12 @@ impl Tokens {
         Ok(Self { secrets, options: KeyOptions::default(), max_age: MaxAge::default(), cache })
     }
 
+    /// With a secret that nobody knows and that is forgotten with this value.
+    #[cfg(feature = "longpoll")]
+    pub(crate) fn with_random_secret() -> Self {
+        Self::new(random::<64>()).expect("invariant: 64 bytes are enough")
+    }
+
     /// Accepts tokens of this earlier secret too. Each earlier secret makes refusing a token dearer by one HMAC.
     ///
     /// # Errors
@@ -282,7 +288,7 @@ fn unix_ms(time: SystemTime) -> u64 {
 }
 
 /// Bytes that nobody can guess.
-fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("invariant: the system has randomness");
     bytes

@@ -1,4 +1,4 @@
-//! The WebSocket mount of a socket: from an HTTP request to a socket process.
+//! The mount of a socket: from an HTTP request to a socket process. What is the WebSocket's own comes last.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use heronry::process::SpawnOptions;
 use heronry::supervisor::{ChildError, DynamicRef};
-use heronry::{ChildSpec, Context, ExitReason, telemetry};
+use heronry::{ChildSpec, Context, ExitReason, Pid, telemetry};
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -45,6 +46,9 @@ pub struct SocketOptions {
     pub check_origin: CheckOrigin,
     /// Which serializer serves which version of the protocol; by default Phoenix's V1 and V2.
     pub serializers: Serializers,
+    /// How it is served to clients that poll.
+    #[cfg(feature = "longpoll")]
+    pub long_poll: super::LongPollOptions,
 }
 
 /// What the sockets of an endpoint share.
@@ -54,26 +58,104 @@ pub(crate) struct SocketHome {
     pub(crate) supervisor: RwLock<Option<DynamicRef>>,
 }
 
-pub(crate) struct WebSocketMount<S: Socket> {
+/// A socket, and where and how it is mounted: what its transports share.
+pub(crate) struct Mount<S: Socket> {
     pub(crate) handler: Arc<S>,
     pub(crate) routes: Arc<Routes<S>>,
     pub(crate) options: SocketOptions,
     pub(crate) home: Arc<SocketHome>,
 }
 
+impl<S: Socket> Mount<S> {
+    /// Asks the socket whether it lets a client in: with what its process begins, and its id.
+    pub(super) async fn admit(
+        &self,
+        transport: &'static str,
+        serializers: &Serializers,
+        mut params: Params,
+        parts: Parts,
+    ) -> Result<(Begin<S>, Option<String>), Refusal> {
+        let serializer = negotiate(serializers, params.remove("vsn"))?;
+        let assigns = self.handler.connect(&Connect::new(params, parts)).await?;
+        let id = self.handler.id(&assigns);
+        let begin = Begin {
+            handler: self.handler.clone(),
+            assigns,
+            routes: self.routes.clone(),
+            pubsub: self.home.pubsub.clone(),
+            serializer,
+            transport,
+            limits: self.options.limits,
+        };
+        Ok((begin, id))
+    }
+
+    /// Starts the socket process of a client that was let in.
+    pub(super) async fn start<B>(
+        &self,
+        id: Option<&str>,
+        body: impl FnOnce(Context<SocketMsg>) -> B + Send + 'static,
+    ) -> Result<Pid, Refusal>
+    where
+        B: Future<Output = ExitReason> + Send + 'static,
+    {
+        let supervisor = self.home.supervisor.read().clone();
+        let Some(supervisor) = supervisor else {
+            return Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the endpoint's child spec is not running: put it into the supervision tree",
+            ));
+        };
+        let label = id.map_or_else(|| "socket".to_owned(), |id| format!("socket {id}"));
+        let spec = ChildSpec::once(label, move |spawner| {
+            let spawned = spawner
+                .options(|options: SpawnOptions| options.trap_exit(true).mailbox_limit(MAILBOX_LIMIT))
+                .spawn(body);
+            std::future::ready(spawned.map(|addr| addr.pid()))
+        });
+        supervisor.start_child(spec).await.map_err(|error| {
+            let body = match &error {
+                ChildError::MaxChildren(_) => {
+                    "this server has as many connections as it takes; try again later"
+                }
+                _ => "this server is stopping or restarting; try again",
+            };
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, body)
+        })
+    }
+}
+
+impl<S: Socket> Clone for Mount<S> {
+    fn clone(&self) -> Self {
+        let Self { handler, routes, options, home } = self;
+        Self {
+            handler: handler.clone(),
+            routes: routes.clone(),
+            options: options.clone(),
+            home: home.clone(),
+        }
+    }
+}
+
+/// The WebSocket mount of a socket.
+pub(crate) struct WebSocketMount<S: Socket>(Arc<Mount<S>>);
+
+impl<S: Socket> WebSocketMount<S> {
+    pub(crate) fn new(mount: Mount<S>) -> Self {
+        Self(Arc::new(mount))
+    }
+}
+
 impl<S: Socket> Transport for WebSocketMount<S> {
-    fn serve(&self, request: Request<()>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
-        let (handler, routes) = (self.handler.clone(), self.routes.clone());
-        let (options, home) = (self.options.clone(), self.home.clone());
-        Box::pin(
-            async move { connect(handler, routes, &options, home, request).await.unwrap_or_else(refuse) },
-        )
+    fn serve(&self, request: Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        let mount = self.0.clone();
+        Box::pin(async move { connect(&mount, request.map(drop)).await.unwrap_or_else(refuse) })
     }
 }
 
 impl<S: Socket> fmt::Debug for WebSocketMount<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebSocketMount").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("WebSocketMount").field("options", &self.0.options).finish_non_exhaustive()
     }
 }
 
@@ -83,38 +165,21 @@ fn refuse(refusal: Refusal) -> Response<Body> {
     response
 }
 
-async fn connect<S: Socket>(
-    handler: Arc<S>,
-    routes: Arc<Routes<S>>,
-    options: &SocketOptions,
-    home: Arc<SocketHome>,
-    mut request: Request<()>,
-) -> Result<Response<Body>, Refusal> {
+async fn connect<S: Socket>(mount: &Mount<S>, mut request: Request<()>) -> Result<Response<Body>, Refusal> {
     let accept = match handshake::check(&request) {
         Ok(accept) => accept,
         Err(error) => return Ok(error.into_response()),
     };
-    if !options.check_origin.allows(request.headers()) {
+    if !mount.options.check_origin.allows(request.headers()) {
         return Err(Refusal::forbidden());
     }
-    let mut params = Params::parse(request.uri().query().unwrap_or_default())
+    let params = Params::parse(request.uri().query().unwrap_or_default())
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    let serializer = negotiate(&options.serializers, params.remove("vsn"))?;
     let on_upgrade = hyper::upgrade::on(&mut request);
     let start = Instant::now();
     let (parts, ()) = request.into_parts();
-    let assigns = handler.connect(&Connect::new(params, parts)).await?;
-    let id = handler.id(&assigns);
-    let begin = Begin {
-        handler,
-        assigns,
-        routes,
-        pubsub: home.pubsub.clone(),
-        serializer,
-        transport: "websocket",
-        limits: options.limits,
-    };
-    let pid = start_socket(&home, id.as_deref(), begin, on_upgrade).await?;
+    let (begin, id) = mount.admit("websocket", &mount.options.serializers, params, parts).await?;
+    let pid = mount.start(id.as_deref(), |ctx| SocketProcess::new(ctx, begin, on_upgrade)).await?;
     telemetry::emit(&SocketConnected { pid, id, transport: "websocket", duration: start.elapsed() });
     Ok(accept.into_response())
 }
@@ -128,35 +193,6 @@ fn negotiate(serializers: &Serializers, vsn: Option<Value>) -> Result<Arc<dyn Se
         Some(_) => None,
     };
     vsn.and_then(|vsn| serializers.choose(&vsn).cloned()).ok_or_else(Refusal::forbidden)
-}
-
-async fn start_socket<S: Socket>(
-    home: &SocketHome,
-    id: Option<&str>,
-    begin: Begin<S>,
-    on_upgrade: OnUpgrade,
-) -> Result<heronry::Pid, Refusal> {
-    let supervisor = home.supervisor.read().clone();
-    let Some(supervisor) = supervisor else {
-        return Err(Refusal::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the endpoint's child spec is not running: put it into the supervision tree",
-        ));
-    };
-    let label = id.map_or_else(|| "socket".to_owned(), |id| format!("socket {id}"));
-    let spec = ChildSpec::once(label, move |spawner| {
-        let spawned = spawner
-            .options(|options: SpawnOptions| options.trap_exit(true).mailbox_limit(MAILBOX_LIMIT))
-            .spawn(|ctx| SocketProcess::new(ctx, begin, on_upgrade));
-        std::future::ready(spawned.map(|addr| addr.pid()))
-    });
-    supervisor.start_child(spec).await.map_err(|error| {
-        let body = match &error {
-            ChildError::MaxChildren(_) => "this server has as many connections as it takes; try again later",
-            _ => "this server is stopping or restarting; try again",
-        };
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, body)
-    })
 }
 
 /// The body of a socket process: waits for its connection, then serves it. Written as an enum, since an `async` body

@@ -1,0 +1,236 @@
+//! The long-poll transport: a socket for clients that can't have a WebSocket.
+//!
+//! A session is a socket process ([`process`]) like that of a WebSocket, with the same channels below it; what takes the
+//! place of the wire are requests. A GET fetches the messages that wait, or waits for one; a POST brings messages. What
+//! that means is decided in [`session`]; this file turns requests into it. A request finds its session by a signed token.
+
+mod answer;
+mod batch;
+mod process;
+mod session;
+mod sessions;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use self::answer::Answer;
+use self::batch::Batch;
+use self::process::{LongPollProcess, Start};
+use self::sessions::{Done, Handle, Polled, Published, Request as SessionRequest, Sessions};
+use super::Transport;
+use super::mount::{Mount, SocketOptions};
+use crate::body::{self, Body};
+use crate::params::Params;
+use crate::serializer::{Frame, Serializers};
+use crate::socket::{Refusal, Socket, SocketConnected};
+
+pub use self::process::LongPollOverloaded;
+pub use self::sessions::LongPollSessionsFull;
+
+/// The name of the transport, as channels see it.
+const NAME: &str = "longpoll";
+
+/// Where the session token comes in; where it is absent, the param `token` counts.
+const TOKEN_HEADER: &str = "x-phoenix-longpoll-token";
+const TOKEN_PARAM: &str = "token";
+
+/// How long a client has to send the body of a publish. Plug's read timeout.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How a socket is served to clients that poll. Phoenix's `:longpoll` option.
+///
+/// ```
+/// use std::time::Duration;
+/// use heronry_channels::{LongPollOptions, SocketOptions};
+///
+/// let long_poll = LongPollOptions { window: Duration::from_secs(5), ..LongPollOptions::default() };
+/// let options = SocketOptions { long_poll, ..SocketOptions::default() };
+/// # drop(options);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongPollOptions {
+    /// Whether the socket is served so at all. Default true. (Phoenix's default is false.)
+    pub enabled: bool,
+    /// How long a poll waits for a message, and how long a message that is published may take to be handled. A session
+    /// that is not polled for one and a half windows ends. Phoenix's `:window_ms`; default 10 s.
+    pub window: Duration,
+    /// How long a request waits for its session to take it before the session counts as gone. Phoenix's
+    /// `:pubsub_timeout_ms`; default 2 s.
+    pub lookup_timeout: Duration,
+    /// The body of one publish, in bytes; more is answered with the status 413. Each message in it is bounded by
+    /// [`Limits::frame_bytes_max`](crate::Limits::frame_bytes_max). Plug's default, 8,000,000.
+    pub body_bytes_max: usize,
+    /// How many messages may wait for a poll, beside [`Limits::outbound_bytes_max`](crate::Limits::outbound_bytes_max);
+    /// with one more the session ends, since what its client would miss it could not know of. Default 10,000.
+    pub messages_max: usize,
+    /// How many sessions there may be at a time; one more is answered with the status 500, at which clients try again.
+    /// Default 100,000.
+    pub sessions_max: usize,
+}
+
+impl Default for LongPollOptions {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            window: Duration::from_secs(10),
+            lookup_timeout: Duration::from_secs(2),
+            body_bytes_max: 8_000_000,
+            messages_max: 10_000,
+            sessions_max: 100_000,
+        }
+    }
+}
+
+/// The long-poll mount of a socket.
+pub(crate) struct LongPollMount<S: Socket>(Arc<Inner<S>>);
+
+struct Inner<S: Socket> {
+    mount: Mount<S>,
+    serializers: Serializers,
+    sessions: Arc<Sessions>,
+}
+
+impl<S: Socket> LongPollMount<S> {
+    pub(crate) fn new(mount: Mount<S>) -> Self {
+        let serializers = mount.options.serializers.text_only();
+        let sessions = Sessions::new(mount.options.long_poll.sessions_max);
+        Self(Arc::new(Inner { mount, serializers, sessions }))
+    }
+}
+
+impl<S: Socket> Transport for LongPollMount<S> {
+    fn serve(&self, request: Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.answer(request).await.into_response() })
+    }
+}
+
+impl<S: Socket> fmt::Debug for LongPollMount<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LongPollMount").field("options", &self.0.mount.options).finish_non_exhaustive()
+    }
+}
+
+impl<S: Socket> Inner<S> {
+    fn options(&self) -> &SocketOptions {
+        &self.mount.options
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Answer {
+        if !self.options().check_origin.allows(request.headers()) {
+            return Answer::Status(StatusCode::FORBIDDEN);
+        }
+        match *request.method() {
+            Method::OPTIONS => return Answer::preflight(request.headers()),
+            Method::GET | Method::POST => {}
+            _ => return Answer::BadMethod,
+        }
+        let (parts, body) = request.into_parts();
+        let Ok(params) = Params::parse(parts.uri.query().unwrap_or_default()) else {
+            return Answer::Status(StatusCode::BAD_REQUEST);
+        };
+        let session = token(&parts.headers, &params)
+            .and_then(|token| self.sessions.find(token).map(|session| (session, token.to_owned())));
+        match session {
+            Some((session, _)) if parts.method == Method::POST => {
+                self.publish(&session, &parts.headers, body).await
+            }
+            None if parts.method == Method::POST => Answer::gone(),
+            Some((session, token)) => match self.poll(&session).await {
+                Some(frames) if frames.is_empty() => messages(StatusCode::NO_CONTENT, token, frames),
+                Some(frames) => messages(StatusCode::OK, token, frames),
+                None => self.open(params, parts).await,
+            },
+            None => self.open(params, parts).await,
+        }
+    }
+
+    /// The messages that wait, or the first that comes within the window; `None` if the session is over.
+    async fn poll(&self, session: &Handle) -> Option<Vec<Frame>> {
+        let options = &self.options().long_poll;
+        let now = Instant::now();
+        let (answer, polled) = oneshot::channel();
+        if !session.send(SessionRequest::Poll(answer), now + options.lookup_timeout).await {
+            return None;
+        }
+        match polled.await.ok()? {
+            Polled::Messages(frames) => Some(frames),
+            // Answered at once, two clients with one token would chase each other round.
+            Polled::Superseded => {
+                tokio::time::sleep_until(now + options.window).await;
+                Some(Vec::new())
+            }
+        }
+    }
+
+    /// Hands messages over and waits until they are handled.
+    async fn publish(&self, session: &Handle, headers: &HeaderMap, body: Body) -> Answer {
+        let options = &self.options().long_poll;
+        // One publish at a time: its body is read when its turn comes, so that no bodies pile up.
+        let permit = match tokio::time::timeout(options.window, session.publishing()).await {
+            Ok(Some(permit)) => permit,
+            Ok(None) => return Answer::gone(),
+            Err(_) => return Answer::Status(StatusCode::REQUEST_TIMEOUT),
+        };
+        let body = match body::read(body, options.body_bytes_max, BODY_TIMEOUT).await {
+            Ok(body) => body,
+            Err(error) => return Answer::Status(error.status()),
+        };
+        let batch = Batch::read(headers.get(CONTENT_TYPE), &body, self.options().limits.frame_bytes_max);
+        let (answer, handled) = oneshot::channel();
+        let done = Done { answer, _permit: permit };
+        let publish = SessionRequest::Publish { lines: batch.lines, done };
+        if !session.send(publish, Instant::now() + options.lookup_timeout).await {
+            return Answer::gone();
+        }
+        match handled.await {
+            Ok(Published::Handled) if batch.broken => Answer::Status(StatusCode::BAD_REQUEST),
+            Ok(Published::Handled) => Answer::Status(StatusCode::OK),
+            Ok(Published::TooSlow) => Answer::Status(StatusCode::REQUEST_TIMEOUT),
+            Err(_) => Answer::gone(),
+        }
+    }
+
+    /// A new session, if the socket lets the client in.
+    async fn open(&self, params: Params, parts: Parts) -> Answer {
+        match self.try_open(params, parts).await {
+            Ok(token) => messages(StatusCode::GONE, token, Vec::new()),
+            // The statuses that clients know: at 500 they try again, at 403 they don't.
+            Err(refusal) if refusal.status.is_server_error() => {
+                Answer::Status(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Err(_) => Answer::Status(StatusCode::FORBIDDEN),
+        }
+    }
+
+    async fn try_open(&self, params: Params, parts: Parts) -> Result<String, Refusal> {
+        let start = Instant::now();
+        let (begin, id) = self.mount.admit(NAME, &self.serializers, params, parts).await?;
+        let full = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "as many sessions as this server takes");
+        let (registered, token, requests) = self.sessions.register().ok_or_else(full)?;
+        let LongPollOptions { window, messages_max, .. } = self.options().long_poll;
+        let begin = Start { begin, window, messages_max, registered, requests };
+        let pid = self.mount.start(id.as_deref(), |ctx| LongPollProcess::new(ctx, begin)).await?;
+        heronry::telemetry::emit(&SocketConnected { pid, id, transport: NAME, duration: start.elapsed() });
+        Ok(token)
+    }
+}
+
+fn messages(status: StatusCode, token: String, frames: Vec<Frame>) -> Answer {
+    Answer::Messages { status, token, frames }
+}
+
+fn token<'a>(headers: &'a HeaderMap, params: &'a Params) -> Option<&'a str> {
+    match headers.get(TOKEN_HEADER) {
+        Some(token) => token.to_str().ok(),
+        None => params.get_str(TOKEN_PARAM),
+    }
+}

@@ -1,0 +1,126 @@
+//! The body of a publish: one text frame, or up to 100 lines of frames.
+//!
+//! Pure: a body in, lines out.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use bytestring::ByteString;
+use http::HeaderValue;
+
+use crate::close::CloseCode;
+use crate::serializer::Frame;
+use crate::socket::End;
+
+/// How many lines of a batch are handled; the rest is ignored. Phoenix's number, which its clients know.
+pub(super) const LINES_MAX: usize = 100;
+
+/// What is to be done for one line.
+#[derive(Debug)]
+pub(super) enum Line {
+    Frame(Frame),
+    /// It is no frame that a client may send: the session ends.
+    End(End),
+}
+
+/// A publish, as far as it could be read.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) lines: Vec<Line>,
+    /// What follows the lines is neither a text frame nor base64.
+    pub(super) broken: bool,
+}
+
+impl Batch {
+    /// Reads a body; a frame may have `frame_bytes_max`.
+    pub(super) fn read(content_type: Option<&HeaderValue>, body: &Bytes, frame_bytes_max: usize) -> Self {
+        if !content_type.is_some_and(is_ndjson) {
+            return Self { lines: vec![text(body.clone(), frame_bytes_max)], broken: false };
+        }
+        let mut batch = Self::default();
+        let lines = body.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        for line in lines.filter(|line| !line.is_empty()).take(LINES_MAX) {
+            let line = if line.starts_with(b"[") {
+                text(body.slice_ref(line), frame_bytes_max)
+            } else if let Ok(bytes) = BASE64.decode(line) {
+                checked(Frame::Binary(bytes.into()), frame_bytes_max)
+            } else {
+                batch.broken = true;
+                break;
+            };
+            batch.lines.push(line);
+        }
+        batch
+    }
+}
+
+fn is_ndjson(content_type: &HeaderValue) -> bool {
+    let text = content_type.to_str().unwrap_or_default();
+    let media_type = text.split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/x-ndjson")
+}
+
+fn text(bytes: Bytes, frame_bytes_max: usize) -> Line {
+    match ByteString::try_from(bytes) {
+        Ok(text) => checked(Frame::Text(text), frame_bytes_max),
+        Err(_) => Line::End(End::new(CloseCode::InvalidUtf8, "text that is not UTF-8")),
+    }
+}
+
+fn checked(frame: Frame, frame_bytes_max: usize) -> Line {
+    let len = frame.len();
+    if len > frame_bytes_max {
+        let why = format!("a message of {len} bytes, {frame_bytes_max} are allowed");
+        return Line::End(End::new(CloseCode::TooBig, why));
+    }
+    Line::Frame(frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content_type: &'static str, body: impl AsRef<[u8]>) -> (Vec<String>, bool) {
+        let content_type = HeaderValue::from_static(content_type);
+        let batch = Batch::read(Some(&content_type), &Bytes::copy_from_slice(body.as_ref()), 20);
+        let show = |line: &Line| match line {
+            Line::Frame(Frame::Text(text)) => text.to_string(),
+            Line::Frame(Frame::Binary(bytes)) => format!("{:?}", &**bytes),
+            Line::End(end) => format!("{:?}", end.code),
+        };
+        (batch.lines.iter().map(show).collect(), batch.broken)
+    }
+
+    #[test]
+    fn batches() {
+        let ndjson = "application/x-ndjson";
+        let table: &[(&str, &[u8], &[&str], bool)] = &[
+            ("application/json", b"[1]\n[2]", &["[1]\n[2]"], false),
+            ("text/plain", b"{}", &["{}"], false),
+            ("", b"", &[""], false),
+            ("application/json", b"\"\xff\"", &["InvalidUtf8"], false),
+            ("application/json", b"[12345678901234567890]", &["TooBig"], false),
+            (ndjson, b"[1]\n[2]", &["[1]", "[2]"], false),
+            (ndjson, b"[1]\r\n\n[2]\n", &["[1]", "[2]"], false),
+            ("Application/X-NDJSON; charset=utf-8", b"[1]\n[2]", &["[1]", "[2]"], false),
+            (ndjson, b"[1]\nAP8=\n[2]", &["[1]", "[0, 255]", "[2]"], false),
+            (ndjson, b"[1]\nAP8\n[2]", &["[1]"], true),
+            (ndjson, b"[1]\n{\"topic\":\"t\"}\n[2]", &["[1]"], true),
+            (ndjson, b"[1]\n[\xff]\n[2]", &["[1]", "InvalidUtf8", "[2]"], false),
+            (ndjson, b"[12345678901234567890]", &["TooBig"], false),
+            (ndjson, b"AAAAAAAAAAAAAAAAAAAAAAAAAAAA", &["TooBig"], false),
+            (ndjson, b"", &[], false),
+        ];
+        for (content_type, body, want, broken) in table {
+            let want: Vec<String> = want.iter().map(|&line| line.to_owned()).collect();
+            assert_eq!(read(content_type, body), (want, *broken), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn the_lines_after_the_hundredth_are_ignored() {
+        let body: String = (1..=101).map(|n| format!("[{n}]\n")).collect();
+        let (lines, broken) = read("application/x-ndjson", body);
+        assert_eq!((lines.len(), lines[99].as_str(), broken), (100, "[100]", false));
+    }
+}

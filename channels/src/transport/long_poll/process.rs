@@ -1,0 +1,270 @@
+//! The process of a long-poll session: a socket process whose wire are requests.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant as StdInstant};
+
+use heronry::telemetry::{self, Event, Level};
+use heronry::{Context, ExitReason, Pid};
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep};
+
+use super::batch::Line;
+use super::session::{Due, LongPoll, Step, inactivity};
+use super::sessions::{Done, Polled, Published, Registered, Request};
+use crate::close::CloseCode;
+use crate::socket::{Begin, End, Session, Socket, SocketClosed, SocketMsg};
+
+/// The body of a session's process.
+pub(super) struct LongPollProcess<S: Socket> {
+    ctx: Context<SocketMsg>,
+    session: Session<S>,
+    window: Duration,
+    messages_max: usize,
+    timer: Pin<Box<Sleep>>,
+    phase: Phase,
+}
+
+enum Phase {
+    Open(Box<Open>),
+    Closing(Closing),
+}
+
+struct Open {
+    requests: mpsc::Receiver<Request>,
+    polls: LongPoll<oneshot::Sender<Polled>, Done, Line>,
+    /// While it is here, requests find the session.
+    _registered: Registered,
+}
+
+struct Closing {
+    end: End,
+    /// When channels that have not ended are killed; `None` once they were.
+    channels_deadline: Option<Instant>,
+}
+
+/// With what a session's process begins.
+pub(super) struct Start<S: Socket> {
+    pub(super) begin: Begin<S>,
+    pub(super) window: Duration,
+    pub(super) messages_max: usize,
+    pub(super) registered: Registered,
+    pub(super) requests: mpsc::Receiver<Request>,
+}
+
+impl<S: Socket> LongPollProcess<S> {
+    pub(super) fn new(ctx: Context<SocketMsg>, start: Start<S>) -> Self {
+        let Start { begin, window, messages_max, registered, requests } = start;
+        let polls = LongPoll::new(window, now());
+        let timer = Box::pin(tokio::time::sleep_until(polls.deadline().into()));
+        let session = Session::new(&ctx, begin);
+        let phase = Phase::Open(Box::new(Open { requests, polls, _registered: registered }));
+        Self { ctx, session, window, messages_max, timer, phase }
+    }
+
+    /// Does what can be done now for the client; the end of the session if it is over.
+    fn serve(&mut self, cx: &mut TaskContext<'_>) -> Result<(), End> {
+        let Phase::Open(open) = &mut self.phase else { return Ok(()) };
+        let now = now();
+        while let Poll::Ready(Some(request)) = open.requests.poll_recv(cx) {
+            open.request(request, now);
+        }
+        let handled = open.publish(&mut self.session, &self.ctx, now);
+        open.answer_poll(&mut self.session, now);
+        handled?;
+        let messages = self.session.output_len();
+        if messages > self.messages_max {
+            telemetry::emit(&LongPollOverloaded {
+                pid: self.ctx.pid(),
+                messages,
+                messages_max: self.messages_max,
+            });
+            return Err(End::new(CloseCode::PolicyViolation, "overloaded: the client polls too rarely"));
+        }
+        Ok(())
+    }
+
+    /// Begins to end: requests find the session no more, the channels are asked to end.
+    fn close(&mut self, end: End) {
+        if let Phase::Closing(_) = self.phase {
+            return;
+        }
+        self.session.close_channels();
+        let channels_deadline = Some(Instant::now() + self.session.limits().channel_shutdown);
+        // With the registration go the slots of all requests that wait: they learn of the end.
+        self.phase = Phase::Closing(Closing { end, channels_deadline });
+    }
+
+    fn poll_timer(&mut self, cx: &mut TaskContext<'_>) {
+        loop {
+            let Some(next) = self.next_deadline() else { return };
+            if self.timer.deadline() != next {
+                self.timer.as_mut().reset(next);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            if let Err(end) = self.due(Instant::now()) {
+                self.close(end);
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Open(open) => {
+                let polls = open.polls.deadline().into();
+                Some(self.session.replace_deadline().map_or(polls, |replace| replace.min(polls)))
+            }
+            Phase::Closing(closing) => closing.channels_deadline,
+        }
+    }
+
+    fn due(&mut self, now: Instant) -> Result<(), End> {
+        match &mut self.phase {
+            Phase::Open(open) => {
+                if self.session.replace_deadline().is_some_and(|deadline| now >= deadline) {
+                    self.session.kill_replaced();
+                }
+                open.due(now.into_std(), self.window)
+            }
+            Phase::Closing(closing) => {
+                if closing.channels_deadline.take_if(|deadline| now >= *deadline).is_some() {
+                    self.session.kill_channels();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn poll_closed(&mut self) -> Poll<ExitReason> {
+        let Phase::Closing(closing) = &self.phase else { return Poll::Pending };
+        // What channels still send has no reader.
+        self.session.drop_output();
+        if self.session.channels_len() > 0 {
+            return Poll::Pending;
+        }
+        let (received, sent) = self.session.counts();
+        let (why, code) = (closing.end.why.clone(), Some(closing.end.code));
+        let reason = ExitReason::shutdown_with(why.as_str());
+        telemetry::emit(&SocketClosed { pid: self.ctx.pid(), why, code, received, sent });
+        Poll::Ready(reason)
+    }
+}
+
+impl Open {
+    fn request(&mut self, request: Request, now: StdInstant) {
+        // Whoever asked and is gone by now needs no answer.
+        match request {
+            Request::Poll(poll) => {
+                if let Some(earlier) = self.polls.poll(poll, now) {
+                    drop(earlier.send(Polled::Superseded));
+                }
+            }
+            Request::Publish { lines, done } => {
+                if let Some(earlier) = self.polls.publish(done, lines, now) {
+                    drop(earlier.answer.send(Published::TooSlow));
+                }
+            }
+        }
+    }
+
+    /// Hands over lines for as long as the socket takes them.
+    fn publish<S: Socket>(
+        &mut self,
+        session: &mut Session<S>,
+        ctx: &Context<SocketMsg>,
+        now: StdInstant,
+    ) -> Result<(), End> {
+        loop {
+            match self.polls.step(!session.is_joining(), session.may_read(), now) {
+                Step::Wait => return Ok(()),
+                Step::Line(Line::Frame(frame)) => session.frame(ctx, frame)?,
+                Step::Line(Line::End(end)) => return Err(end),
+                Step::Done(done) => drop(done.answer.send(Published::Handled)),
+            }
+        }
+    }
+
+    /// Gives what waits to the poll that waits. A poll whose client has gone takes nothing.
+    fn answer_poll<S: Socket>(&mut self, session: &mut Session<S>, now: StdInstant) {
+        if !session.has_output() || !self.polls.is_polled() {
+            return;
+        }
+        let Some(poll) = self.polls.take_poll(now) else { return };
+        let frames = std::iter::from_fn(|| session.pop_output()).collect();
+        if let Err(Polled::Messages(frames)) = poll.send(Polled::Messages(frames)) {
+            session.return_output(frames);
+        }
+    }
+
+    fn due(&mut self, now: StdInstant, window: Duration) -> Result<(), End> {
+        match self.polls.due(now) {
+            Due::Nothing => {}
+            Due::Window(poll) => drop(poll.send(Polled::Messages(Vec::new()))),
+            Due::TimedOut(done) => drop(done.answer.send(Published::TooSlow)),
+            Due::Inactive => {
+                let why = format!("inactive: not polled for {:?}", inactivity(window));
+                return Err(End::new(CloseCode::GoingAway, why));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pausable clock, in the form of the pure core.
+fn now() -> StdInstant {
+    Instant::now().into_std()
+}
+
+/// Nothing in it is pinned in place.
+impl<S: Socket> Unpin for LongPollProcess<S> {}
+
+impl<S: Socket> Future for LongPollProcess<S> {
+    type Output = ExitReason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<ExitReason> {
+        let this = self.get_mut();
+        while let Poll::Ready(received) = this.ctx.poll_receive(cx) {
+            if let Err(end) = this.session.receive(&this.ctx, received) {
+                this.close(end);
+            }
+        }
+        if let Err(end) = this.serve(cx) {
+            this.close(end);
+        }
+        this.poll_timer(cx);
+        this.poll_closed()
+    }
+}
+
+/// More messages wait for a client than may, since it polls too rarely; its session ends: `heronry.long_poll.overloaded`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LongPollOverloaded {
+    /// The session's process.
+    pub pid: Pid,
+    /// How many wait.
+    pub messages: usize,
+    /// How many may wait.
+    pub messages_max: usize,
+}
+
+impl fmt::Display for LongPollOverloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, messages, messages_max } = self;
+        write!(f, "long-poll session {pid} ends: {messages} messages wait for its client, {messages_max} may")
+    }
+}
+
+impl Event for LongPollOverloaded {
+    fn name(&self) -> &'static str {
+        "heronry.long_poll.overloaded"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
