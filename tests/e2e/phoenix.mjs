@@ -3,11 +3,10 @@
 // Prints `ok NAME` for each check, and `ok all checks` at the end. At the first failure it says what was expected and
 // what came, and exits with status 1. No check waits longer than WITHIN_MS.
 
-import { isDeepStrictEqual } from "node:util";
 import { Socket } from "phoenix";
 import WebSocket from "ws";
+import { Failed, WITHIN_MS, answer, joined, next, run, same, within } from "./checks.mjs";
 
-const WITHIN_MS = 10_000;
 // The server's limit for one frame; one byte more has to close the connection.
 const MAX = 1_500_000;
 
@@ -29,50 +28,6 @@ function client(name) {
   socket.connect();
   clients.push(socket);
   return socket;
-}
-
-class Failed extends Error {}
-
-function within(what, promise) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Failed(`expected ${what}, nothing came in ${WITHIN_MS} ms`)), WITHIN_MS);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-function same(what, came, expected) {
-  if (!isDeepStrictEqual(came, expected)) {
-    throw new Failed(`${what}: expected ${JSON.stringify(expected)}, came ${JSON.stringify(came)}`);
-  }
-}
-
-// A push or join to [status, response].
-function answer(what, push) {
-  return within(what, new Promise((resolve) => {
-    for (const status of ["ok", "error", "timeout"]) {
-      push.receive(status, (response) => resolve([status, response]));
-    }
-  }));
-}
-
-// The payload of the next `event` of a channel.
-function next(channel, event, what) {
-  return within(what, new Promise((resolve) => {
-    const ref = channel.on(event, (payload) => {
-      channel.off(event, ref);
-      resolve(payload);
-    });
-  }));
-}
-
-async function joined(socket, topic) {
-  const channel = socket.channel(topic, {});
-  const [status, response] = await answer(`a reply to the join of ${topic}`, channel.join());
-  if (status !== "ok") {
-    throw new Failed(`join of ${topic}: expected ok, came ${status} ${JSON.stringify(response)}`);
-  }
-  return channel;
 }
 
 // A bare WebSocket; resolves when it is open.
@@ -199,14 +154,4 @@ const checks = {
 let reconnects = 0;
 for (const socket of clients) socket.onClose(() => reconnects++);
 
-for (const [name, check] of Object.entries(checks)) {
-  try {
-    await check();
-    console.log(`ok ${name}`);
-  } catch (error) {
-    console.log(`FAILED ${name}: ${error instanceof Failed ? error.message : error.stack}`);
-    process.exit(1);
-  }
-}
-console.log("ok all checks");
-process.exit(0);
+await run(checks);

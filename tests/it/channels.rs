@@ -5,5 +5,5 @@ mod http;
 mod lifecycle;
 mod long_poll;
 mod poller;
-mod room;
+pub(crate) mod room;
 mod v1;

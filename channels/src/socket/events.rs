@@ -18,7 +18,7 @@ pub struct SocketConnected {
     pub pid: Pid,
     /// The socket's id, if it has one.
     pub id: Option<String>,
-    /// `websocket`.
+    /// `websocket` or `longpoll`.
     pub transport: &'static str,
     /// How long `connect` took.
     pub duration: Duration,

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 /// What the channels of one test did, for it to look at.
-pub(super) type Journal = Arc<Mutex<Vec<String>>>;
+pub(crate) type Journal = Arc<Mutex<Vec<String>>>;
 
 /// Lets in whoever gives no token, and shows its channels the journal.
 #[derive(Default)]
-pub(super) struct Lab {
-    pub(super) journal: Journal,
+pub(crate) struct Lab {
+    pub(crate) journal: Journal,
 }
 
 impl Socket for Lab {
