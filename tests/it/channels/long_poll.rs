@@ -381,6 +381,39 @@ async fn only_so_many_sessions() {
     server.open(V2).await;
 }
 
+/// Whether the channel of a topic lives. The table of processes is that of all tests, so each has a topic of its own.
+fn lives(topic: &str) -> bool {
+    let label = format!("channel {topic}");
+    heronry::inspect::tree().nodes.iter().any(|node| node.label.as_str() == label)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_channel_is_killed_when_a_second_join_replaces_it() {
+    let server = server().await;
+    let client = server.open(V2).await;
+    client.join("room:stuck-poll").await;
+    assert_eq!(client.send(json!(["1", "2", "room:stuck-poll", "stuck", {}])).await, 200);
+    let start = Instant::now();
+    assert_eq!(client.send(json!(["3", "3", "room:stuck-poll", "phx_join", {}])).await, 200);
+    assert_eq!(start.elapsed().as_secs(), 5, "the join is handled when the old channel is gone");
+    let (_, messages) = client.poll().await;
+    assert_eq!(messages[0], json!(["1", "1", "room:stuck-poll", "phx_close", {}]));
+    assert_eq!((&messages[1][0], &messages[1][4]["status"]), (&json!("3"), &json!("ok")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_channel_is_killed_some_time_after_its_session_has_ended() {
+    let server = server().await;
+    let client = server.open(V2).await;
+    client.join("room:stuck-end").await;
+    assert_eq!(client.send(json!(["1", "2", "room:stuck-end", "stuck", {}])).await, 200);
+    tokio::time::sleep(WINDOW * 3 / 2 + Duration::from_secs(4)).await;
+    assert_eq!(client.send(json!([null, "h", "phoenix", "heartbeat", {}])).await, 410);
+    assert!(lives("room:stuck-end"), "it has five seconds");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!lives("room:stuck-end"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_over_the_limit_is_413_and_the_session_lives() {
     let long_poll = LongPollOptions { body_bytes_max: 100, ..LongPollOptions::default() };

@@ -41,7 +41,8 @@ impl Batch {
         let lines = body.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         for line in lines.filter(|line| !line.is_empty()).take(LINES_MAX) {
             let line = if line.starts_with(b"[") {
-                text(body.slice_ref(line), frame_bytes_max)
+                // A copy: whoever keeps one message must not keep the whole body.
+                text(Bytes::copy_from_slice(line), frame_bytes_max)
             } else if let Ok(bytes) = BASE64.decode(line) {
                 checked(Frame::Binary(bytes.into()), frame_bytes_max)
             } else {
@@ -114,6 +115,18 @@ mod tests {
         for (content_type, body, want, broken) in table {
             let want: Vec<String> = want.iter().map(|&line| line.to_owned()).collect();
             assert_eq!(read(content_type, body), (want, *broken), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn a_line_is_no_slice_of_the_body() {
+        let body = Bytes::from_static(b"[1]\n[2]");
+        let range = body.as_ptr_range();
+        let batch = Batch::read(Some(&HeaderValue::from_static("application/x-ndjson")), &body, 20);
+        assert_eq!(batch.lines.len(), 2);
+        for line in &batch.lines {
+            let Line::Frame(Frame::Text(text)) = line else { panic!("{line:?}") };
+            assert!(!range.contains(&text.as_ptr()));
         }
     }
 
