@@ -5,12 +5,10 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::addr::SendError;
 use super::aside::Aside;
@@ -26,7 +24,7 @@ use super::spawn::SpawnOptions;
 use super::table::{AnyProcess, ProcessKind, ProcessStats};
 use super::watch::{ExitWatcher, Watchers};
 use super::{current, table};
-use crate::clock;
+use crate::clock::Moment;
 use crate::exit::ExitReason;
 use crate::name::{Label, Name};
 use crate::pid::{Pid, Ref};
@@ -34,21 +32,24 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::telemetry::{self, Event};
 use crate::unwind::drop_quietly;
 
+/// How exactly the time that a process has held a thread is kept: so that a `u32` reaches for five days of it.
+const RUNNING_STEP: Duration = Duration::from_micros(100);
+
 pub(crate) struct Process<M> {
     pid: Pid,
     parent: Option<Pid>,
     kind: ProcessKind,
     restarts: u32,
-    started_at: Instant,
+    started_at: Moment,
     /// Messages and signals received; written by the process alone.
     handled: AtomicU64,
     /// Messages that are out of the queue and not handled yet; written by the process alone.
-    elsewhere: AtomicUsize,
-    /// Microseconds that the watchdog found it running.
-    running_us: AtomicU64,
+    elsewhere: AtomicU32,
+    /// For how many steps of `RUNNING_STEP` the watchdog found it running.
+    running_steps: AtomicU32,
     /// The callback that it is in.
     callback: AtomicU8,
-    /// Set with `Phase::Dying`: spares the task a lock at each poll and each receive.
+    /// Set with the end's reason: spares the task a lock at each poll and each receive.
     doomed: AtomicBool,
     /// Somebody waits for room in the mailbox: spares the process a lock at each receive from a batch.
     senders_wait: AtomicBool,
@@ -56,7 +57,10 @@ pub(crate) struct Process<M> {
 }
 
 struct State<M> {
-    phase: Phase,
+    /// Set when an exit signal took effect or the body is over; the task may not have cleaned up yet.
+    end: Option<ExitReason>,
+    /// The task has cleaned up: from now on the end can be seen.
+    exited: bool,
     trap_exit: bool,
     label: Label,
     mailbox: Mailbox<M>,
@@ -65,14 +69,6 @@ struct State<M> {
     /// Wakes the task, wherever its body waits.
     task: Option<Waker>,
     relations: Option<Box<Relations>>,
-}
-
-#[derive(Clone)]
-enum Phase {
-    Running,
-    /// An exit signal took effect, or the body is over; the task has not cleaned up yet.
-    Dying(ExitReason),
-    Exited(ExitReason),
 }
 
 /// What most processes have little of: boxed, made on first use.
@@ -100,21 +96,19 @@ impl<M> State<M> {
     }
 
     fn exit_reason(&self) -> Option<&ExitReason> {
-        match &self.phase {
-            Phase::Exited(reason) => Some(reason),
-            Phase::Running | Phase::Dying(_) => None,
-        }
+        self.end.as_ref().filter(|_| self.exited)
     }
 }
 
 impl<M> Process<M> {
     /// Messages that are out of the queue and not handled yet.
     fn elsewhere(&self) -> usize {
-        self.elsewhere.load(Ordering::Relaxed)
+        self.elsewhere.load(Ordering::Relaxed) as usize
     }
 
     pub(super) fn set_elsewhere(&self, aside: Option<&Aside<M>>) {
-        self.elsewhere.store(aside.map_or(0, Aside::messages), Ordering::Relaxed);
+        // No mailbox holds more than a `u32` counts.
+        self.elsewhere.store(aside.map_or(0, |aside| aside.messages() as u32), Ordering::Relaxed);
     }
 
     /// Takes back what the process took out and did not handle: it waits again, or is to be dropped if nobody will read it.
@@ -137,15 +131,16 @@ impl<M: Send + 'static> Process<M> {
             parent: options.parent.or_else(current::pid),
             kind: options.kind,
             restarts: options.restarts,
-            started_at: clock::now(),
+            started_at: Moment::now(),
             handled: AtomicU64::new(0),
-            elsewhere: AtomicUsize::new(0),
-            running_us: AtomicU64::new(0),
+            elsewhere: AtomicU32::new(0),
+            running_steps: AtomicU32::new(0),
             callback: AtomicU8::new(0),
             doomed: AtomicBool::new(false),
             senders_wait: AtomicBool::new(false),
             state: Mutex::new(State {
-                phase: Phase::Running,
+                end: None,
+                exited: false,
                 trap_exit: options.trap_exit,
                 label: options.label.clone().unwrap_or_else(|| Label::from("process")),
                 mailbox: Mailbox::new(options.mailbox_limit, options.overflow, options.mailbox_alarm),
@@ -267,11 +262,10 @@ impl<M: Send + 'static> Process<M> {
 
     /// Marks the process to end with this reason; its task is to be woken once the lock is given back.
     fn doom_locked(&self, state: &mut State<M>, reason: ExitReason) -> Option<Waker> {
-        match state.phase {
-            Phase::Running => {}
-            Phase::Dying(_) | Phase::Exited(_) => return None,
+        if state.end.is_some() {
+            return None;
         }
-        state.phase = Phase::Dying(reason);
+        state.end = Some(reason);
         self.doomed.store(true, Ordering::Release);
         state.task.take()
     }
@@ -454,7 +448,7 @@ impl<M: Send + 'static> Process<M> {
     /// Has `keeper` let go when this process ends; false if it has ended, or is about to by an exit signal.
     pub(super) fn at_exit(&self, keeper: Weak<dyn Keeper>) -> bool {
         let mut state = self.state.lock();
-        let running = matches!(state.phase, Phase::Running);
+        let running = state.end.is_none();
         if running {
             state.relations().keepers.add(keeper);
         }
@@ -466,10 +460,8 @@ impl<M: Send + 'static> Process<M> {
         if !self.is_doomed() {
             return None;
         }
-        match &self.state.lock().phase {
-            Phase::Dying(reason) => Some(reason.clone()),
-            Phase::Running | Phase::Exited(_) => None,
-        }
+        let state = self.state.lock();
+        state.end.clone().filter(|_| !state.exited)
     }
 
     pub(super) fn set_task(&self, waker: &Waker) {
@@ -481,7 +473,7 @@ impl<M: Send + 'static> Process<M> {
         // Name, entries and pid go before anybody can see the end: who waited for it finds the ground clear.
         let (name, keepers) = {
             let mut state = self.state.lock();
-            state.phase = Phase::Dying(reason.clone());
+            state.end = Some(reason.clone());
             self.doomed.store(true, Ordering::Release);
             let relations = state.relations.as_mut();
             relations.map(|own| (own.name.take(), std::mem::take(&mut own.keepers))).unwrap_or_default()
@@ -492,7 +484,7 @@ impl<M: Send + 'static> Process<M> {
         keepers.let_go(self.pid);
         table::remove(self.pid);
         let mut state = self.state.lock();
-        state.phase = Phase::Exited(reason.clone());
+        state.exited = true;
         state.receiver = None;
         state.task = None;
         Estate {
@@ -555,9 +547,8 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
 
     fn exit_signal(&self, from: Pid, reason: ExitReason, origin: Origin) {
         let mut state = self.state.lock();
-        match state.phase {
-            Phase::Running => {}
-            Phase::Dying(_) | Phase::Exited(_) => return,
+        if state.end.is_some() {
+            return;
         }
         if origin == Origin::Link && !state.relations().links.remove(from) {
             return; // unlinked meanwhile
@@ -618,7 +609,7 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
 
     fn set_name(&self, name: &Name) -> bool {
         let mut state = self.state.lock();
-        if !matches!(state.phase, Phase::Running) || state.relations().name.is_some() {
+        if state.end.is_some() || state.relations().name.is_some() {
             return false;
         }
         state.relations().name = Some(name.clone());
@@ -644,7 +635,7 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
             handled: self.handled.load(Ordering::Relaxed),
             links: relations.map_or(0, |relations| relations.links.len()),
             monitors: relations.map_or(0, |relations| relations.monitors.watching_len()),
-            started_at: self.started_at,
+            started_at: self.started_at.instant(),
         }
     }
 
@@ -668,16 +659,29 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
             mailbox_limit: state.mailbox.limit(),
             handled: stats.handled,
             callback: Callback::from_bits(self.callback.load(Ordering::Relaxed)),
-            running: Duration::from_micros(self.running_us.load(Ordering::Relaxed)),
-            started_at: self.started_at,
+            running: RUNNING_STEP * self.running_steps.load(Ordering::Relaxed),
+            started_at: self.started_at.instant(),
         }
     }
 
     fn sample(&self, time: Duration) {
-        self.running_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+        let steps = u32::try_from(time.as_micros() / RUNNING_STEP.as_micros()).unwrap_or(u32::MAX);
+        let so_far = self.running_steps.load(Ordering::Relaxed);
+        self.running_steps.store(so_far.saturating_add(steps), Ordering::Relaxed);
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With the two counts of its `Arc` a process is 224 bytes, a size that allocators have.
+    #[test]
+    fn a_process_is_small() {
+        assert!(size_of::<Process<u64>>() <= 208, "{} bytes", size_of::<Process<u64>>());
     }
 }

@@ -44,7 +44,7 @@ pub struct ProcessInfo {
     /// callback (a call, a file) is still in it.
     pub callback: Option<Callback>,
     /// How long it has held a thread, all told. An estimate: the watchdog looks every few milliseconds at what runs, so
-    /// a process that has run for less may show nothing.
+    /// a process that has run for less may show nothing. It counts up to 119 hours.
     pub running: Duration,
     /// When it was spawned, on the clock that `tokio::time::pause` stops.
     pub started_at: Instant,

@@ -72,11 +72,11 @@ impl<M> Item<M> {
 #[derive(Debug)]
 pub(crate) struct Mailbox<M> {
     queue: VecDeque<Item<M>>,
-    messages: usize,
-    limit: usize,
+    messages: u32,
+    limit: u32,
     overflow: Overflow,
-    alarm: usize,
-    peak: usize,
+    alarm: u32,
+    peak: u32,
     /// No room since the last message that found some.
     full: bool,
     /// Longer than the alarm's length, and not half of it since.
@@ -94,6 +94,8 @@ pub(crate) enum Pushed<M> {
 
 impl<M> Mailbox<M> {
     pub(crate) fn new(limit: usize, overflow: Overflow, alarm: usize) -> Self {
+        // Nothing has room for more messages than a `u32` counts.
+        let [limit, alarm] = [limit, alarm].map(|messages| u32::try_from(messages).unwrap_or(u32::MAX));
         let queue = VecDeque::new();
         Self { queue, messages: 0, limit, overflow, alarm, peak: 0, full: false, long: false }
     }
@@ -116,10 +118,10 @@ impl<M> Mailbox<M> {
     /// Queues a message of the process to itself, whatever waits: it sends no more than it has things to do. True if the
     /// mailbox has just grown over its alarm.
     pub(crate) fn push_own(&mut self, message: M, elsewhere: usize) -> bool {
-        self.long &= self.messages + elsewhere > self.alarm / 2;
+        self.long &= self.waiting(elsewhere) > self.alarm / 2;
         self.queue.push_back(Item::Message(message));
         self.messages += 1;
-        let len = self.messages + elsewhere;
+        let len = self.waiting(elsewhere);
         self.peak = self.peak.max(len);
         let alarm = len >= self.alarm && !self.long;
         self.long |= alarm;
@@ -140,7 +142,7 @@ impl<M> Mailbox<M> {
 
     /// Whether a message would find no room now.
     pub(crate) fn is_full(&self, elsewhere: usize) -> bool {
-        self.messages + elsewhere >= self.limit
+        self.waiting(elsewhere) >= self.limit
     }
 
     /// Whether a sender that can wait has to.
@@ -150,7 +152,7 @@ impl<M> Mailbox<M> {
 
     /// Whether those who wait for room should try again: at half of the limit, so that they do not for each message.
     pub(crate) fn has_room_again(&self, elsewhere: usize) -> bool {
-        self.messages + elsewhere <= self.limit / 2
+        self.waiting(elsewhere) <= self.limit / 2
     }
 
     /// Queues a signal: never refused, since the process itself asked for it by a link or a monitor.
@@ -171,12 +173,12 @@ impl<M> Mailbox<M> {
 
     /// Puts all that waits aside.
     pub(super) fn take_batch(&mut self, aside: &mut Aside<M>) {
-        aside.exchange_batch(&mut self.queue, std::mem::take(&mut self.messages));
+        aside.exchange_batch(&mut self.queue, std::mem::take(&mut self.messages) as usize);
     }
 
     /// Takes back, before all that waits, what was put aside and not handled.
     pub(super) fn give_back(&mut self, aside: Aside<M>) {
-        self.messages += aside.give_back(&mut self.queue);
+        self.messages += aside.give_back(&mut self.queue) as u32;
     }
 
     pub(crate) fn pop(&mut self) -> Option<Item<M>> {
@@ -197,16 +199,20 @@ impl<M> Mailbox<M> {
 
     /// How many messages wait; signals not counted.
     pub(crate) fn len(&self) -> usize {
-        self.messages
+        self.messages as usize
+    }
+
+    fn waiting(&self, elsewhere: usize) -> u32 {
+        self.messages.saturating_add(elsewhere as u32)
     }
 
     /// The most messages that ever waited.
     pub(crate) fn peak(&self) -> usize {
-        self.peak
+        self.peak as usize
     }
 
     pub(crate) fn limit(&self) -> usize {
-        self.limit
+        self.limit as usize
     }
 
     /// Gives the memory of an empty queue back.
