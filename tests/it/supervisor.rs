@@ -9,3 +9,4 @@ mod restart;
 mod shutdown;
 mod start;
 mod strategy;
+mod tree;
