@@ -160,6 +160,8 @@ fn assert_call_panicked(result: Result<u32, CallError>, message: &str) {
     }
 }
 
+mod requests;
+
 mod start {
     //! How a start ends.
 
