@@ -12,6 +12,7 @@ mod process;
 mod pubsub;
 mod puppet;
 mod registry;
+mod scenarios;
 mod server;
 mod supervisor;
 mod support;

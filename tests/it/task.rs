@@ -1,16 +1,5 @@
-//! Tasks, against the scenarios of Elixir's `task_test.exs`, named above the test that covers them. The time is paused.
-//!
-//! Not applicable here, and why:
-//! - "async/3", "start/3", "start_link/3" and every "mfa" test: a module, function and arguments are an `async` block.
-//! - every "with $callers" test: there is no process dictionary; the tree shows who spawned whom (`runs_in_a_process…`).
-//! - every ":noconnection" test: tasks run on this node.
-//! - "raises when invoked from a non-owner process": a task is a value, whoever holds it owns it (`moves_to_another…`).
-//! - "completed/1": a value that is there needs no task; `std::future::ready` is awaited instead.
-//! - "exits on task undef module/function error": the compiler sees to that.
-//! - "demonitors and unalias on timeout", "ignores messages from other processes", "ignores additional messages after
-//!   reply", "ignores if task PID is nil": the value does not come through the mailbox, so no message can be taken for it.
-//! - "generates child_spec/1": macros of `use Task`; "can be supervised directly" is `task/supervisor.rs`.
-//! - `yield_many` with `:limit` is not offered; `:on_timeout` is what the caller then does with each task.
+//! Tasks, against the scenarios of Elixir's `task_test.exs`, named above the test that covers them; why some do not apply
+//! is in `tests/scenarios.md`. The time is paused.
 
 use std::future::pending;
 use std::time::Duration;

@@ -61,3 +61,41 @@ async fn a_server_without_a_name_has_none() {
     assert_eq!(node.name, None);
     process::kill(addr.pid());
 }
+
+/// Gives memory back after each message.
+struct Sleepy;
+
+impl Server for Sleepy {
+    type Args = ();
+    type Msg = (u32, ReplyTo<u32>);
+
+    async fn init((): (), ctx: &mut Context<Self::Msg>) -> Init<Self> {
+        ctx.hibernate();
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, (n, reply_to): Self::Msg, ctx: &mut Context<Self::Msg>) -> Next {
+        reply_to.send(n);
+        ctx.hibernate();
+        Next::Continue
+    }
+}
+
+/// OTP hibernates with what waits in the mailbox, and wakes at once for it.
+#[tokio::test]
+async fn a_server_that_hibernates_loses_nothing() {
+    let addr = within("the start", Sleepy::start(())).await.expect("it starts");
+    for round in 0..3 {
+        let calls: Vec<_> = (0..100)
+            .map(|n| {
+                let addr = addr.clone();
+                tokio::spawn(async move { addr.call(|reply_to| (n, reply_to), LONG).await })
+            })
+            .collect();
+        for (n, call) in calls.into_iter().enumerate() {
+            let reply = within("a reply", call).await.expect("no panic");
+            assert_eq!(reply, Ok(n as u32), "round {round}");
+        }
+    }
+    process::kill(addr.pid());
+}

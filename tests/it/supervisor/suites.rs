@@ -282,12 +282,13 @@ async fn dynamic_supervisors_stand_in_a_tree_side_by_side() {
         })
         .kind(ChildKind::Supervisor)
     };
-    let plain = ChildSpec::dynamic("plain", Supervisor::dynamic);
+    let plain = ChildSpec::dynamic("plain", Supervisor::dynamic).named("suites.plain");
     let tree =
         start(Supervisor::one_for_one().child(dynamic("none", 0)).child(dynamic("one", 1)).child(plain))
             .await;
     let kinds: Vec<_> = children(&tree).await.iter().map(|child| child.kind).collect();
     assert_eq!(kinds, [ChildKind::Supervisor; 3]);
+    assert_eq!(process::whereis_pid("suites.plain"), Some(pid(&tree, "plain").await));
     let refs = std::mem::take(&mut *refs.lock().expect("nobody panics with it"));
     let refused = within("an answer", refs[0].start_child(idle("child"))).await;
     assert_eq!(refused, Err(ChildError::MaxChildren(0)));
@@ -295,6 +296,22 @@ async fn dynamic_supervisors_stand_in_a_tree_side_by_side() {
     let end = watch(kept).await;
     within("the stop", tree.stop()).await;
     assert_eq!(within("the child's end", end).await, ExitReason::Shutdown);
+    assert_eq!(process::whereis_pid("suites.plain"), None);
+}
+
+#[tokio::test]
+async fn a_dynamic_child_that_never_comes_back_spends_the_intensity() {
+    const INTENSITY: u32 = 10;
+    let supervisor = Supervisor::dynamic().intensity(INTENSITY, PERIOD);
+    let tree = within("the start", supervisor.start()).await.expect("it starts");
+    let (spec, starts) = once("once");
+    let sibling = within("the sibling", tree.start_child(idle("sibling"))).await.expect("it starts");
+    let child = within("the child", tree.start_child(spec)).await.expect("it starts");
+    let (end, sibling) = (watch(tree.pid()).await, watch(sibling).await);
+    process::exit(child, ExitReason::Shutdown);
+    assert_eq!(within("its end", end).await, ExitReason::Shutdown);
+    assert_eq!(within("the sibling's end", sibling).await, ExitReason::Shutdown);
+    assert_eq!(starts.load(Ordering::SeqCst), 1 + INTENSITY, "each try is a restart");
 }
 
 #[tokio::test]

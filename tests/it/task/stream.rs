@@ -1,12 +1,4 @@
-//! Streams of tasks, against "async_stream/2" of Elixir's `task_test.exs`.
-//!
-//! Not applicable, and why:
-//! - "does not allow streaming with invalid :on_timeout / :timeout / :shutdown": types.
-//! - "streams with fake down messages on the inbox", "without leaking messages": nothing comes through the mailbox (but
-//!   `a_trapping_caller…` looks for exit messages).
-//! - "consuming from another process": a stream is a value; `stream_nolink` is consumed from outside of any here.
-//! - `:zip_input_on_exit`: `f` is free to give its input back in its value; for exits there is no counterpart yet.
-//! - "terminates inner/outer effect": an iterator that is dropped; "wrapping a flat_map/concat": any iterator will do.
+//! Streams of tasks, against "async_stream/2" of Elixir's `task_test.exs` (see `tests/scenarios.md`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

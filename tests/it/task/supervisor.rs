@@ -1,12 +1,4 @@
-//! Task supervisors, against the scenarios of Elixir's `task/supervisor_test.exs`.
-//!
-//! Not applicable, and why:
-//! - "start with spawn_opt": `label` and `max_children` are all there is to say.
-//! - "start_child/1 with custom restart": a task is run once; a child that is restarted is a `DynamicSupervisor`'s.
-//! - "async … with custom shutdown", "start_child/1 with custom shutdown": it is said once, for the supervisor
-//!   (`task_shutdown`, `stop_gives_tasks…`); "does not allow streaming with invalid :shutdown": types.
-//! - "multiple supervisors can be supervised and identified with simple child spec": ids are always given.
-//! - $callers, mfa, zip_input_on_exit, messages: see `task.rs` and `task/stream.rs`.
+//! Task supervisors, against the scenarios of Elixir's `task/supervisor_test.exs` (see `tests/scenarios.md`).
 
 use heronry::supervisor::{ChildError, ChildKind, TaskSupervisor, TaskSupervisorRef};
 use heronry::task::StreamOptions;
