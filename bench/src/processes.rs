@@ -3,7 +3,12 @@
 //! `library.rs` is what a library must be able to do, a file beside it makes each one do it, `measure.rs` times it,
 //! `report.rs` repeats it in child processes and puts the figures side by side. Erlang is measured by Erlang
 //! (`erlang.erl`, driven by `erlang.rs`).
+//!
+//! And two trials of Heronry alone, which fail if it does not stand them: `storm.rs` and `crowd.rs`, with `bystanders.rs`
+//! who must not notice.
 
+mod bystanders;
+mod crowd;
 mod erlang;
 mod gate;
 mod heronry;
@@ -12,6 +17,8 @@ mod library;
 mod measure;
 mod ractor;
 mod report;
+mod storm;
+mod tally;
 mod tokio_mpsc;
 
 use library::Error;
@@ -22,6 +29,8 @@ use report::Subject;
 const HELP: &str = "\
 processes [--json] [--processes N]            all measurements of all libraries, a table or one line of JSON
 processes measure LIBRARY WHAT [N]            one measurement, once, in this process
+processes panics [N]                          heronry: N (1,000,000) panics in supervised children, without a pause
+processes crowd [N]                           heronry: N (1,000,000) children of one supervisor, stopped, then killed
 
 Libraries: heronry, ractor, kameo, tokio_mpsc (a task and an unbounded tokio channel each) and, if `erl` and `erlc` are
 on PATH, erlang. Each measurement runs in a fresh process, 3 times; the figures are medians. Rust: tokio multi_thread
@@ -40,7 +49,13 @@ restart_per_s       restarts of the one child of a one_for_one supervisor that a
                     itself a message as it starts, which makes it panic (Erlang: exit). Null: it has no supervisors
 cpu_us              microseconds of user and system time of each spawn, message, call, hop or restart, all threads
                     (Erlang's schedulers spin while they wait, which counts)
-The last argument of `measure` replaces the number of processes, messages, calls or restarts (cast4: of each sender).";
+The last argument of `measure` replaces the number of processes, messages, calls or restarts (cast4: of each sender).
+
+`panics` and `crowd` print one line of JSON, and fail if memory grows, a process that has nothing to do with it notices, a
+restart is missing, the log is too long or does not account for each panic, or a child is left.";
+
+/// How often `panics` panics and how many children a `crowd` has, unless said otherwise.
+const MILLION: u64 = 1_000_000;
 
 /// Does what the arguments say; with what is to be printed.
 ///
@@ -52,12 +67,26 @@ pub fn run(args: &[String]) -> Result<String, Box<dyn std::error::Error + Send +
         ["--help" | "-h"] => Ok(HELP.to_owned()),
         ["measure", library, what] => measure_one(library, what, None),
         ["measure", library, what, n] => measure_one(library, what, Some(n.parse()?)),
+        ["panics"] => trial(storm::storm(MILLION)),
+        ["panics", n] => trial(storm::storm(n.parse()?)),
+        ["crowd"] => trial(crowd::crowds(usize::try_from(MILLION)?)),
+        ["crowd", n] => trial(crowd::crowds(n.parse()?)),
         options => {
             let (json, processes) = parse(options)?;
             let results = report::all(processes)?;
             Ok(if json { report::json(&results).to_string() } else { report::table(&results) })
         }
     }
+}
+
+/// Runs a trial of Heronry on a runtime as the measurements have.
+fn trial(
+    trial: impl Future<Output = Result<serde_json::Value, Error>> + Send + 'static,
+) -> Result<String, Error> {
+    let runtime = measure::runtime()?;
+    let tried = runtime.block_on(runtime.spawn(trial))??;
+    runtime.shutdown_background();
+    Ok(tried.to_string())
 }
 
 fn measure_one(library: &str, what: &str, n: Option<u64>) -> Result<String, Error> {

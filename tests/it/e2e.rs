@@ -10,6 +10,7 @@ mod browser;
 mod chat;
 mod footprint;
 mod phoenix_js;
+mod trials;
 
 /// How long a change may take to show: long enough for a loaded machine and for the client's slowest retry (5 s).
 const SHOWN_WITHIN: Duration = Duration::from_secs(30);

@@ -1,6 +1,6 @@
 //! One measurement of one library, in this process.
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -103,11 +103,16 @@ impl Sample {
     }
 }
 
+/// The runtime of all that is measured.
+pub(super) fn runtime() -> Result<Runtime, Error> {
+    Ok(Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?)
+}
+
 /// Measures a library that is Rust's.
 pub(super) fn measure<L: Library>(what: Measurement, n: u64) -> Result<Option<Sample>, Error> {
     // The libraries differ in what they let a panic print; here none prints.
     std::panic::set_hook(Box::new(|_| {}));
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = runtime()?;
     let task = runtime.spawn(async move {
         match what {
             Measurement::Bytes => bytes::<L>(n).await.map(Some),
