@@ -31,7 +31,7 @@ use plan::{Branch, Manner, OPERATION_MAX, Op, SLOT};
 use real::{Grove, answer};
 
 /// How many trees, unless `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 2_048;
+const CASES: u32 = 1_024;
 
 #[test]
 fn whole_trees_agree_with_a_naive_model() {
