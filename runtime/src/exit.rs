@@ -142,6 +142,19 @@ impl PartialEq for ExitReason {
 /// let failed: Result<(), std::fmt::Error> = Err(std::fmt::Error);
 /// assert!(!failed.into_exit_reason().is_orderly());
 /// ```
+///
+/// A body may also loop for ever:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let clock = heronry::spawn(|mut ctx: heronry::Context<()>| async move {
+///     loop {
+///         ctx.receive().await;
+///     }
+/// });
+/// # heronry::process::kill(clock.pid());
+/// # }
+/// ```
 pub trait IntoExitReason {
     /// The exit reason that this outcome stands for.
     fn into_exit_reason(self) -> ExitReason;
@@ -156,6 +169,26 @@ impl IntoExitReason for ExitReason {
 impl IntoExitReason for () {
     fn into_exit_reason(self) -> ExitReason {
         ExitReason::Normal
+    }
+}
+
+/// The type `!` of a body that loops for ever, which stable Rust can use and not yet name.
+mod never {
+    #[expect(unnameable_types, reason = "a step on the way to the name of `!`, of no use to anybody else")]
+    pub trait Returns {
+        type Output;
+    }
+
+    impl<T> Returns for fn() -> T {
+        type Output = T;
+    }
+
+    pub(super) type Never = <fn() -> ! as Returns>::Output;
+}
+
+impl IntoExitReason for never::Never {
+    fn into_exit_reason(self) -> ExitReason {
+        self
     }
 }
 

@@ -9,13 +9,15 @@ mod shard;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use dispatcher::{Dispatcher, Mailboxes};
 use shard::Shard;
 
 use crate::pid::Pid;
-use crate::process::Context;
+use crate::process::{self, Context};
+use crate::unwind::drop_quietly;
 
 /// How many shards the topics are spread over; a power of two, well above the number of threads that broadcast at once.
 const SHARDS: usize = 64;
@@ -111,6 +113,9 @@ impl<D: Dispatcher> PubSub<D> {
 
 impl<T: Clone + Send + Sync + 'static> PubSub<Mailboxes<T>> {
     /// Subscribes the process of `ctx`: each message arrives in its mailbox, made into one of its own by `wrap`.
+    ///
+    /// `wrap` runs in the process that broadcasts, and must not wait. A panic in it does not reach that process: it is an
+    /// exit signal to the subscriber, whose mistake it is.
     pub fn subscribe_mailbox<M: Send + 'static>(
         &self,
         ctx: &Context<M>,
@@ -118,8 +123,15 @@ impl<T: Clone + Send + Sync + 'static> PubSub<Mailboxes<T>> {
         wrap: impl Fn(T) -> M + Send + Sync + 'static,
     ) -> Subscription {
         let addr = ctx.addr();
-        // A refused message is reported by the mailbox; PubSub promises no more than at most once.
-        self.subscribe(ctx.pid(), topic, Arc::new(move |message| drop(addr.send(wrap(message)))))
+        let deliver = move |message| match catch_unwind(AssertUnwindSafe(|| wrap(message))) {
+            // A refused message is reported by the mailbox; PubSub promises no more than at most once.
+            Ok(message) => drop(addr.send(message)),
+            Err(payload) => {
+                process::exit(addr.pid(), process::panic_reason(&*payload));
+                drop_quietly(payload);
+            }
+        };
+        self.subscribe(ctx.pid(), topic, Arc::new(deliver))
     }
 }
 

@@ -327,3 +327,28 @@ async fn some_pid() -> Pid {
     ended.wait().await;
     ended.pid()
 }
+
+#[tokio::test]
+async fn a_wrap_that_panics_ends_its_subscriber_and_not_the_broadcaster() {
+    let pubsub = PubSub::new(Mailboxes::<u8>::new());
+    let at = pubsub.clone();
+    let (ready, is_ready) = oneshot::channel();
+    let subscriber = spawn(move |mut ctx: Context<u8>| async move {
+        let wrap = |n: u8| n.checked_add(250).expect("a small number");
+        let _subscription = at.subscribe_mailbox(&ctx, "a", wrap);
+        ready.send(()).unwrap();
+        loop {
+            ctx.receive().await;
+        }
+    });
+    is_ready.await.unwrap();
+    let broadcaster = spawn(move |_: Context<()>| async move {
+        pubsub.broadcast("a", 1);
+        pubsub.broadcast("a", 9);
+    });
+    assert_eq!(within("the broadcaster", broadcaster.wait()).await, ExitReason::Normal);
+    match within("the subscriber", subscriber.wait()).await {
+        ExitReason::Panic(report) => assert_eq!(report.message, "a small number"),
+        other => panic!("{other}"),
+    }
+}

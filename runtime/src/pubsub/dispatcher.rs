@@ -13,7 +13,8 @@ use super::Entry;
 pub trait Dispatcher: Send + Sync + 'static {
     /// What is broadcast.
     type Message: Send + Sync + 'static;
-    /// How one subscriber is reached.
+    /// How one subscriber is reached. Cloned, under a lock, when the subscribers of a topic change while a broadcast to them is
+    /// on its way: an `Arc` or a few words, and nothing that uses the pubsub.
     type Subscriber: Clone + Send + Sync + 'static;
 
     /// Delivers `message` to all of `entries`. Runs in the process that broadcasts: it must not wait.
