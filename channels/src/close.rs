@@ -14,7 +14,7 @@ pub enum CloseCode {
     ProtocolError,
     /// A text message was not UTF-8.
     InvalidUtf8,
-    /// The client reads too slowly for what its channels send.
+    /// The client reads too slowly for what its channels send, or sends more control frames or fragments than it may.
     PolicyViolation,
     /// A message was larger than allowed.
     TooBig,

@@ -11,8 +11,11 @@
 //! └─ listener               accepts
 //! ```
 
+mod connection;
+mod events;
 mod listener;
 mod router;
+mod trouble;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -29,6 +32,7 @@ use heronry::{ChildSpec, Context};
 use http::{Method, Request, Response};
 use parking_lot::RwLock;
 
+pub use events::{AcceptFailed, AcceptRecovered, ConnectionRefused};
 pub use listener::{Bound, HttpLimits, ListenError};
 use router::Router;
 

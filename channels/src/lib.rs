@@ -74,8 +74,8 @@ pub use channel::{
 };
 pub use close::CloseCode;
 pub use endpoint::{
-    Bound, Broadcaster, Endpoint, EndpointBuilder, EndpointError, HttpLimits, ListenError,
-    SOCKETS_MAX_DEFAULT,
+    AcceptFailed, AcceptRecovered, Bound, Broadcaster, ConnectionRefused, Endpoint, EndpointBuilder,
+    EndpointError, HttpLimits, ListenError, SOCKETS_MAX_DEFAULT,
 };
 pub use message::{Broadcast, Message, Payload, PayloadError, Reply, Status};
 pub use params::{Params, ParamsError};

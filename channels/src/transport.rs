@@ -1,6 +1,9 @@
 //! Transports: how messages of a socket travel, over a WebSocket or by long polling.
 
+mod guard;
 mod handshake;
+mod heads;
+mod io;
 #[cfg(feature = "longpoll")]
 mod long_poll;
 mod mount;
@@ -12,6 +15,7 @@ use std::pin::Pin;
 
 use http::{Request, Response};
 
+pub(crate) use guard::Guarded;
 #[cfg(feature = "longpoll")]
 pub(crate) use long_poll::LongPollMount;
 #[cfg(feature = "longpoll")]

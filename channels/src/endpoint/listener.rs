@@ -7,22 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heronry::supervisor::{ChildKind, DynamicRef, DynamicSupervisor};
-use heronry::telemetry::{self, Event, Level};
-use heronry::{ChildSpec, Context, ExitReason};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use heronry::{ChildSpec, Context, telemetry};
 use parking_lot::RwLock;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tower_service::Service as _;
+use tokio::time::Instant;
 
-use super::Endpoint;
-use crate::socket::Peer;
+use super::events::{AcceptFailed, AcceptRecovered, ConnectionRefused};
+use super::trouble::Trouble;
+use super::{Endpoint, connection};
 
 /// Connections that the kernel keeps ready to be accepted: a storm of reconnecting clients must find room.
 const BACKLOG: i32 = 4_096;
 
-/// How long the listener waits after accepting failed (no more file descriptors, say) before it tries again.
+/// How long the listener waits after accepting failed (no more file descriptors, say) before it tries again. Clients
+/// wait in the kernel's queue meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The limits of the HTTP side of an endpoint's own server.
@@ -41,6 +40,8 @@ pub struct HttpLimits {
     pub body_bytes_max: usize,
     /// How long a client has to send the body. Default 30 s; longer is 408.
     pub body_timeout: Duration,
+    /// How long a client may take nothing of an answer before it counts as gone. Default 30 s.
+    pub write_timeout: Duration,
 }
 
 impl Default for HttpLimits {
@@ -52,6 +53,7 @@ impl Default for HttpLimits {
             head_timeout: Duration::from_secs(30),
             body_bytes_max: 1 << 20,
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -146,25 +148,37 @@ async fn accept(
     connections: Arc<RwLock<Option<DynamicRef>>>,
 ) -> Result<(), io::Error> {
     let listener = TcpListener::from_std(bound.listener.try_clone()?)?;
+    let mut trouble = Trouble::default();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Some(connections) = connections.read().clone() else { continue };
-                let endpoint = bound.endpoint.clone();
-                let spec = ChildSpec::once(format!("http {peer}"), move |spawner| {
-                    let spawned = spawner.spawn(|_: Context<()>| serve(endpoint, stream, peer));
-                    std::future::ready(spawned.map(|addr| addr.pid()))
-                });
-                if let Err(error) = connections.start_child(spec).await {
-                    telemetry::emit(&ConnectionRefused { peer, why: error.to_string() });
+                if let Some(after) = trouble.worked(Instant::now().into_std()) {
+                    telemetry::emit(&AcceptRecovered { after });
                 }
+                let Some(connections) = connections.read().clone() else { continue };
+                start_connection(&bound, &connections, stream, peer).await;
             }
             Err(error) if concerns_one(&error) => {}
             Err(error) => {
-                telemetry::emit(&AcceptFailed { error: error.to_string() });
+                if let Some(times) = trouble.failed(Instant::now().into_std()) {
+                    telemetry::emit(&AcceptFailed { error: error.to_string(), times });
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+async fn start_connection(bound: &Bound, connections: &DynamicRef, stream: TcpStream, peer: SocketAddr) {
+    // Latency counts more than small packets; where it can't be set nothing else is lost.
+    drop(stream.set_nodelay(true));
+    let endpoint = bound.endpoint.clone();
+    let spec = ChildSpec::once(format!("http {peer}"), move |spawner| {
+        let spawned = spawner.spawn(|_: Context<()>| connection::serve(endpoint, stream, peer));
+        std::future::ready(spawned.map(|addr| addr.pid()))
+    });
+    if let Err(error) = connections.start_child(spec).await {
+        telemetry::emit(&ConnectionRefused { peer, why: error.to_string() });
     }
 }
 
@@ -174,73 +188,4 @@ fn concerns_one(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
     )
-}
-
-/// The body of an HTTP connection's process. After an upgrade nothing of it is left.
-async fn serve(endpoint: Endpoint, stream: TcpStream, peer: SocketAddr) -> ExitReason {
-    // Latency counts more than small packets; where it can't be set nothing else is lost.
-    drop(stream.set_nodelay(true));
-    let limits = endpoint.inner.http;
-    let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        endpoint.clone().call(request)
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_headers(limits.headers_max)
-        .max_buf_size(limits.head_bytes_max)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
-    match served {
-        Ok(()) => ExitReason::Normal,
-        // What a client did to its own connection is no crash of ours.
-        Err(error) => ExitReason::shutdown_with(format!("http: {error}")),
-    }
-}
-
-/// A connection was closed unserved: `heronry.endpoint.connection_refused`.
-#[derive(Debug)]
-struct ConnectionRefused {
-    peer: SocketAddr,
-    why: String,
-}
-
-/// Accepting failed; the listener pauses and tries again: `heronry.endpoint.accept_failed`.
-#[derive(Debug)]
-struct AcceptFailed {
-    error: String,
-}
-
-impl fmt::Display for ConnectionRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the connection of {} was closed unserved: {}", self.peer, self.why)
-    }
-}
-
-impl fmt::Display for AcceptFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot accept connections, trying again in {ACCEPT_PAUSE:?}: {}", self.error)
-    }
-}
-
-impl Event for ConnectionRefused {
-    fn name(&self) -> &'static str {
-        "heronry.endpoint.connection_refused"
-    }
-
-    fn level(&self) -> Level {
-        Level::Warn
-    }
-}
-
-impl Event for AcceptFailed {
-    fn name(&self) -> &'static str {
-        "heronry.endpoint.accept_failed"
-    }
-
-    fn level(&self) -> Level {
-        Level::Error
-    }
 }

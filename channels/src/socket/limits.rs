@@ -18,6 +18,11 @@ pub struct Limits {
     pub channels_max: usize,
     /// The largest message that a client may send, in bytes; a larger one closes with 1009. Default 1,500,000.
     pub frame_bytes_max: usize,
+    /// How many frames a message may be cut into; more closes with 1008. Default 4,096: the largest message in pieces of
+    /// 366 bytes.
+    pub fragments_max: u32,
+    /// Pings and pongs of a client in a second; more closes with 1008. Default 100.
+    pub control_frames_per_second_max: u32,
     /// How long a client may be silent before the connection is closed; any frame counts. phoenix.js sends a heartbeat
     /// every 30 s. Default 60 s.
     pub idle_timeout: Duration,
@@ -37,6 +42,8 @@ impl Default for Limits {
         Self {
             channels_max: 100,
             frame_bytes_max: 1_500_000,
+            fragments_max: 4_096,
+            control_frames_per_second_max: 100,
             idle_timeout: Duration::from_secs(60),
             outbound_bytes_max: 1 << 20,
             inflight_max: 256,

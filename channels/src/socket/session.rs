@@ -27,12 +27,19 @@ use crate::serializer::{Frame, Serializer};
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) code: CloseCode,
+    /// What the client reads beside the code: no detail of the server's.
+    pub(crate) reason: &'static str,
     pub(crate) why: String,
 }
 
 impl End {
     pub(crate) fn new(code: CloseCode, why: impl Into<String>) -> Self {
-        Self { code, why: why.into() }
+        Self { code, reason: code.reason(), why: why.into() }
+    }
+
+    /// The client broke a rule of ours, which it is told.
+    pub(crate) fn policy(reason: &'static str) -> Self {
+        Self { code: CloseCode::PolicyViolation, reason, why: reason.to_owned() }
     }
 }
 

@@ -11,14 +11,12 @@ use heronry::supervisor::{ChildError, DynamicRef};
 use heronry::{ChildSpec, Context, ExitReason, Pid, telemetry};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use parking_lot::RwLock;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::io::Io;
 use super::origin::CheckOrigin;
 use super::websocket::WebSocketLoop;
 use super::{Transport, handshake};
@@ -254,63 +252,6 @@ impl<S: Socket> Future for SocketProcess<S> {
                 }
                 SocketState::Ended => unreachable!("invariant: a process is not polled after its end"),
             }
-        }
-    }
-}
-
-/// The wire: the TCP connection itself where the endpoint's own listener accepted it, without the layers that HTTP
-/// needed; else whatever the server gave.
-enum Io {
-    Tcp(TcpStream),
-    Other(Box<TokioIo<Upgraded>>),
-}
-
-impl Io {
-    /// With what was read beyond the request.
-    fn of(upgraded: Upgraded) -> (Self, Vec<u8>) {
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => (Self::Tcp(parts.io.into_inner()), parts.read_buf.into()),
-            Err(upgraded) => (Self::Other(Box::new(TokioIo::new(upgraded))), Vec::new()),
-        }
-    }
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Other(other) => Pin::new(other).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Self::Other(other) => Pin::new(other).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Other(other) => Pin::new(other).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Other(other) => Pin::new(other).poll_shutdown(cx),
         }
     }
 }

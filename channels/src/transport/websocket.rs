@@ -4,6 +4,9 @@
 //! client sent. It reads only while it can write and its channels keep up, so that a client that floods or does not
 //! read waits in its own kernel buffers.
 
+mod meter;
+mod metered;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
@@ -20,6 +23,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Bytes, Utf8Bytes};
 
+use self::meter::ControlRate;
+use self::metered::Metered;
 use crate::close::CloseCode;
 use crate::serializer::Frame;
 use crate::socket::{End, Limits, Session, Socket, SocketClosed, SocketMsg};
@@ -53,11 +58,12 @@ pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
 
 /// A socket process over a WebSocket; a future that ends when both the client and the channels have.
 pub(crate) struct WebSocketLoop<S: Socket, I> {
-    stream: WebSocketStream<I>,
+    stream: WebSocketStream<Metered<I>>,
     session: Session<S>,
     phase: Phase,
     /// The last time that the client showed to be there: it sent something, or took what had waited for it.
     heard: Instant,
+    controls: ControlRate,
     timer: Pin<Box<Sleep>>,
     /// A write is under way that the client's window does not take.
     blocked: bool,
@@ -94,6 +100,7 @@ enum Read {
 impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
     pub(crate) fn new(io: I, already_read: Vec<u8>, session: Session<S>, mut timer: Pin<Box<Sleep>>) -> Self {
         let config = Some(config(session.limits()));
+        let io = Metered::new(io, &already_read, session.limits().fragments_max);
         let stream = if already_read.is_empty() {
             ready_now(WebSocketStream::from_raw_socket(io, Role::Server, config))
         } else {
@@ -101,7 +108,8 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         };
         let heard = Instant::now();
         timer.as_mut().reset(heard + session.limits().idle_timeout);
-        Self { stream, session, phase: Phase::Open, heard, timer, blocked: false, unflushed: false }
+        let controls = ControlRate::new(heard.into_std());
+        Self { stream, session, phase: Phase::Open, heard, controls, timer, blocked: false, unflushed: false }
     }
 
     /// Does all that can be done now; ready with the exit reason of the process.
@@ -183,14 +191,17 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
 
     fn read(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>, reads: &mut usize) -> Read {
         while *reads > 0 {
-            let message = match Pin::new(&mut self.stream).poll_next(cx) {
+            let next = Pin::new(&mut self.stream).poll_next(cx);
+            if let Err(end) = self.weigh() {
+                return Read::End(end);
+            }
+            let message = match next {
                 Poll::Pending => return Read::Blocked,
                 Poll::Ready(None) => return Read::Gone("closed by the client".to_owned()),
                 Poll::Ready(Some(Err(error))) => return on_error(error),
                 Poll::Ready(Some(Ok(message))) => message,
             };
             *reads -= 1;
-            self.heard = Instant::now();
             let handled = match message {
                 tungstenite::Message::Text(text) => {
                     let text = Bytes::from(text).try_into().expect("invariant: a text message is UTF-8");
@@ -211,6 +222,24 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
             }
         }
         Read::More
+    }
+
+    /// What the frames that have just arrived say, whatever is in them: the client is there, and what they cost.
+    fn weigh(&mut self) -> Result<(), End> {
+        let wire = self.stream.get_mut();
+        if wire.is_broken() {
+            return Err(End::policy("too many fragments"));
+        }
+        let arrived = wire.take_arrived();
+        if arrived.frames == 0 {
+            return Ok(());
+        }
+        self.heard = Instant::now();
+        let max = self.session.limits().control_frames_per_second_max;
+        if arrived.controls > 0 && !self.controls.admit(self.heard.into_std(), arrived.controls, max) {
+            return Err(End::policy("too many control frames"));
+        }
+        Ok(())
     }
 
     /// Begins to close with a code: the client is told, the channels are asked to end.
@@ -323,7 +352,11 @@ fn ready_now<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Flushes the close frame and takes what the client sends until it closes too.
-fn poll_goodbye<I>(stream: &mut WebSocketStream<I>, cx: &mut TaskContext<'_>, drain_raw: bool) -> Poll<()>
+fn poll_goodbye<I>(
+    stream: &mut WebSocketStream<Metered<I>>,
+    cx: &mut TaskContext<'_>,
+    drain_raw: bool,
+) -> Poll<()>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -340,11 +373,12 @@ where
             }
         };
     }
-    ready!(Pin::new(stream.get_mut()).poll_shutdown(cx)).ok();
+    let wire = stream.get_mut().wire();
+    ready!(Pin::new(&mut *wire).poll_shutdown(cx)).ok();
     let mut scratch = [0; 1_024];
     loop {
         let mut buffer = ReadBuf::new(&mut scratch);
-        match ready!(Pin::new(stream.get_mut()).poll_read(cx, &mut buffer)) {
+        match ready!(Pin::new(&mut *wire).poll_read(cx, &mut buffer)) {
             Ok(()) if buffer.filled().is_empty() => return Poll::Ready(()),
             Ok(()) => {}
             Err(_) => return Poll::Ready(()),
@@ -364,7 +398,7 @@ fn to_wire(frame: Frame) -> tungstenite::Message {
 
 /// A close frame has room for 123 bytes of reason.
 fn close_reason(end: &End) -> Utf8Bytes {
-    let reason = end.code.reason();
+    let reason = end.reason;
     reason[..reason.floor_char_boundary(123)].into()
 }
 

@@ -1,0 +1,70 @@
+//! One HTTP connection: the body of its process. After an upgrade nothing of it is left.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use heronry::ExitReason;
+use http::header::TRANSFER_ENCODING;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower_service::Service as _;
+
+use super::{Endpoint, HttpLimits};
+use crate::body::Body;
+use crate::socket::Peer;
+use crate::transport::Guarded;
+
+/// The smallest buffer that the HTTP layer works with.
+const BUFFER_BYTES_MIN: usize = 8_192;
+
+/// Serves a connection until it closes, is upgraded, or breaks a limit.
+pub(super) async fn serve<I>(endpoint: Endpoint, io: I, peer: SocketAddr) -> ExitReason
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = endpoint.inner.http;
+    let ambiguous = Arc::new(AtomicBool::new(false));
+    let io = Guarded::new(io, limits.write_timeout, ambiguous.clone());
+    let service = hyper::service::service_fn(move |request| {
+        let (mut endpoint, ambiguous) = (endpoint.clone(), ambiguous.clone());
+        async move { answer(&mut endpoint, &ambiguous, peer, request).await }
+    });
+    let served = http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades().await;
+    match served {
+        Ok(()) => ExitReason::Normal,
+        // What a client did to its own connection is no crash of ours.
+        Err(error) => ExitReason::shutdown_with(format!("http: {error}")),
+    }
+}
+
+fn http1(limits: &HttpLimits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_headers(limits.headers_max)
+        .max_header_size(limits.head_bytes_max)
+        .max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN));
+    http
+}
+
+async fn answer(
+    endpoint: &mut Endpoint,
+    ambiguous: &AtomicBool,
+    peer: SocketAddr,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    // The connection is closed after it: the HTTP layer saw the two lengths as well.
+    if request.headers().contains_key(TRANSFER_ENCODING) && ambiguous.load(Ordering::Relaxed) {
+        let text =
+            "the request gives the length of its body twice: by Content-Length and by Transfer-Encoding";
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(response);
+    }
+    request.extensions_mut().insert(Peer(peer));
+    endpoint.call(request).await
+}
