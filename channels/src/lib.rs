@@ -81,8 +81,8 @@ pub use message::{Broadcast, Message, Payload, PayloadError, Reply, Status};
 pub use params::{Params, ParamsError};
 pub use serializer::{DecodeError, EncodeError, Frame, Serializer, Serializers};
 pub use socket::{
-    BroadcastDropped, ChannelMailboxFull, Connect, Limits, Peer, Refusal, RouteError, Routes, Socket,
-    SocketClosed, SocketConnected, SocketOverloaded, TopicUnmatched,
+    BroadcastDropped, ChannelMailboxFull, Conflation, Connect, Limits, Overload, Peer, Refusal, RouteError,
+    Routes, Socket, SocketClosed, SocketConnected, SocketOverloaded, SocketShed, TopicUnmatched,
 };
 pub use token::{
     Digest, KeyOptions, MaxAge, SecretTooShort, Term, TermError, TokenError, TokenKeysFull, Tokens,

@@ -10,14 +10,19 @@ mod fastlane;
 mod inflight;
 mod limits;
 mod outbound;
+mod overload;
 mod router;
 mod session;
+mod slots;
 mod state;
+mod waiting;
 
 pub use events::{
-    BroadcastDropped, ChannelMailboxFull, SocketClosed, SocketConnected, SocketOverloaded, TopicUnmatched,
+    BroadcastDropped, ChannelMailboxFull, SocketClosed, SocketConnected, SocketOverloaded, SocketShed,
+    TopicUnmatched,
 };
 pub use limits::Limits;
+pub use overload::{Conflation, Overload};
 pub use router::{RouteError, Routes};
 
 pub(crate) use connection::Connection;

@@ -5,6 +5,7 @@ mod edge;
 mod http;
 mod lifecycle;
 mod long_poll;
+mod overload;
 mod poller;
 pub(crate) mod room;
 mod v1;

@@ -88,7 +88,12 @@ impl Client {
     }
 
     pub(crate) async fn try_connect(addr: SocketAddr, params: &str) -> Result<Self, tungstenite::Error> {
-        let tcp = TcpStream::connect(addr).await?;
+        Self::over(TcpStream::connect(addr).await?, params).await
+    }
+
+    /// Over a connection that is there.
+    pub(crate) async fn over(tcp: TcpStream, params: &str) -> Result<Self, tungstenite::Error> {
+        let addr = tcp.peer_addr()?;
         let url = format!("ws://{addr}/socket/websocket?vsn=2.0.0&{params}");
         let (stream, _) = within("the handshake", tokio_tungstenite::client_async(url, tcp)).await?;
         Ok(Self { stream, next_ref: 0 })

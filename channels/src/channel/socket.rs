@@ -103,7 +103,7 @@ impl<C: Channel> ChannelSocket<C> {
             payload,
         };
         let frame = self.connection.serializer.encode_message(&message).map_err(PushError::Encode)?;
-        self.connection.outbound.send(frame);
+        self.connection.outbound.push(frame);
         Ok(())
     }
 

@@ -50,6 +50,21 @@ pub struct SocketOverloaded {
     pub bytes: usize,
     /// What may wait: [`Limits::outbound_bytes_max`](super::Limits::outbound_bytes_max).
     pub bytes_max: usize,
+    /// How long the oldest of it has waited, if that is the reason and not the bytes.
+    pub age: Option<Duration>,
+}
+
+/// Messages did not go to a client that reads slowly, as its mount's [`Overload`](super::Overload) says:
+/// `heronry.socket.shed`. Emitted once a second for each socket at most.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SocketShed {
+    /// The socket's process.
+    pub pid: Pid,
+    /// Broadcasts and pushes that were dropped since this was emitted last.
+    pub dropped: u64,
+    /// Broadcasts that a newer one of their key took away since then.
+    pub conflated: u64,
 }
 
 /// A client sent to a topic that it has not joined or that no channel serves: `heronry.socket.topic_unmatched`.
@@ -104,11 +119,22 @@ impl fmt::Display for SocketClosed {
 
 impl fmt::Display for SocketOverloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pid, bytes, bytes_max } = self;
+        let Self { pid, bytes, bytes_max, age } = self;
         write!(
             f,
-            "socket {pid} is disconnected: its client reads too slowly ({bytes} of {bytes_max} bytes wait)"
-        )
+            "socket {pid} is disconnected: its client reads too slowly ({bytes} of {bytes_max} bytes wait"
+        )?;
+        match age {
+            Some(age) => write!(f, ", the oldest for {age:?})"),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+impl fmt::Display for SocketShed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, dropped, conflated } = self;
+        write!(f, "socket {pid} has a slow client: {dropped} messages dropped, {conflated} conflated")
     }
 }
 
@@ -173,6 +199,17 @@ impl Event for SocketOverloaded {
 
     fn level(&self) -> Level {
         Level::Warn
+    }
+}
+
+impl Event for SocketShed {
+    fn name(&self) -> &'static str {
+        "heronry.socket.shed"
+    }
+
+    /// A conflated message is what was asked for; a dropped one is a loss.
+    fn level(&self) -> Level {
+        if self.dropped > 0 { Level::Warn } else { Level::Debug }
     }
 }
 

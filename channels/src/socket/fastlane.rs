@@ -11,6 +11,7 @@ use heronry::telemetry;
 
 use super::events::BroadcastDropped;
 use super::outbound::Outbound;
+use super::overload::{Conflation, Key};
 use crate::message::Broadcast;
 use crate::serializer::{Frame, Serializer};
 
@@ -42,7 +43,7 @@ impl Dispatcher for Fastlane {
     type Subscriber = Lane;
 
     fn dispatch(&self, entries: &mut dyn Iterator<Item = &Entry<Lane>>, broadcast: &Broadcast) {
-        let mut encoded = Encoded::default();
+        let (mut encoded, mut keys) = (Encoded::default(), Keys::default());
         for entry in entries {
             match &entry.subscriber {
                 Lane::Process(take) => take(broadcast.clone()),
@@ -50,8 +51,10 @@ impl Dispatcher for Fastlane {
                     (lane.intercept)(broadcast.clone());
                 }
                 Lane::Channel(lane) => {
-                    if let Some(frame) = encoded.with(&lane.serializer, broadcast) {
-                        lane.outbound.send(frame);
+                    let Some(frame) = encoded.with(&lane.serializer, broadcast) else { continue };
+                    match lane.outbound.conflation().and_then(|rules| keys.by(rules, broadcast)) {
+                        Some(key) => lane.outbound.replace(&key, frame),
+                        None => lane.outbound.push(frame),
                     }
                 }
             }
@@ -80,6 +83,21 @@ impl Encoded {
         };
         self.0.push((identity, frame.clone()));
         frame
+    }
+}
+
+/// The broadcast's key by each mount's rules met so far, made once for all sockets of the mount.
+#[derive(Default)]
+struct Keys(Vec<(Conflation, Option<Arc<Key>>)>);
+
+impl Keys {
+    fn by(&mut self, rules: &Conflation, broadcast: &Broadcast) -> Option<Arc<Key>> {
+        if let Some((_, key)) = self.0.iter().find(|(other, _)| other.is(rules)) {
+            return key.clone();
+        }
+        let key = rules.key(broadcast).map(Arc::new);
+        self.0.push((rules.clone(), key.clone()));
+        key
     }
 }
 

@@ -26,9 +26,13 @@ pub struct Limits {
     /// How long a client may be silent before the connection is closed; any frame counts. phoenix.js sends a heartbeat
     /// every 30 s. Default 60 s.
     pub idle_timeout: Duration,
-    /// What may wait to be written to a client that reads slowly, in bytes; more closes with 1008, since what it would
+    /// What may wait to be written to a client that reads slowly, in bytes, and 64 more for each message. What happens
+    /// then is the mount's [`Overload`](super::Overload): by default it closes with 1008, since what the client would
     /// miss it could not know of. Default 1 MiB.
     pub outbound_bytes_max: usize,
+    /// How long a message may wait to be written; then the same happens. Default 30 s: as long as phoenix.js waits for
+    /// the answer to a heartbeat before it gives the connection up.
+    pub outbound_age_max: Duration,
     /// Events of a client that its channels have not handled yet; at this number the socket stops reading, so that a
     /// flooding client waits instead of filling memory. Default 256.
     pub inflight_max: usize,
@@ -46,6 +50,7 @@ impl Default for Limits {
             control_frames_per_second_max: 100,
             idle_timeout: Duration::from_secs(60),
             outbound_bytes_max: 1 << 20,
+            outbound_age_max: Duration::from_secs(30),
             inflight_max: 256,
             channel_shutdown: Duration::from_secs(5),
         }

@@ -1,8 +1,8 @@
 //! A socket process at work, whatever its transport: what arrives goes through `state.rs`, and what that decides is
 //! done here.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytestring::ByteString;
 use heronry::process::{Exit, Info};
@@ -12,16 +12,21 @@ use tokio::time::Instant;
 
 use super::Socket;
 use super::connection::Connection;
-use super::events::{ChannelMailboxFull, TopicUnmatched};
+use super::events::{ChannelMailboxFull, SocketShed, TopicUnmatched};
 use super::fastlane::{ChannelPubSub, Lane};
 use super::inflight::Inflight;
 use super::limits::Limits;
-use super::outbound::{Outbound, SocketMsg};
+use super::outbound::{Outbound, Shed, SocketMsg};
+use super::overload::Overload;
 use super::router::{Delivery, Inbox, JoinRequest, Routes};
 use super::state::{Action, Refs, Refused, State};
+use super::waiting::Waiting;
 use crate::close::CloseCode;
 use crate::message::{Message, Payload, Reply};
 use crate::serializer::{Frame, Serializer};
+
+/// How often a socket reports what was shed.
+const SHED_REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The socket has to end; this is what its client and its log are told.
 #[derive(Debug)]
@@ -49,7 +54,9 @@ pub(crate) struct Session<S: Socket> {
     inflight: Arc<Inflight>,
     state: State<Pid, Arc<dyn Inbox>>,
     limits: Limits,
-    out: VecDeque<Frame>,
+    out: Waiting,
+    /// When the next report of what was shed is due.
+    report_deadline: Option<Instant>,
     /// When the channel that a join waits for is killed.
     replace_deadline: Option<Instant>,
     _id: Option<Subscription>,
@@ -66,6 +73,7 @@ pub(crate) struct Begin<S: Socket> {
     pub(crate) serializer: Arc<dyn Serializer>,
     pub(crate) transport: &'static str,
     pub(crate) limits: Limits,
+    pub(crate) overload: Overload,
 }
 
 impl<S: Socket> Session<S> {
@@ -83,7 +91,7 @@ impl<S: Socket> Session<S> {
             assigns: begin.assigns,
             pubsub: begin.pubsub,
             serializer: begin.serializer,
-            outbound: Outbound::new(ctx.addr(), begin.limits.outbound_bytes_max),
+            outbound: Outbound::new(ctx.addr(), &begin.limits, begin.overload),
             transport: begin.transport,
         };
         Self {
@@ -92,7 +100,8 @@ impl<S: Socket> Session<S> {
             inflight: Inflight::new(begin.limits.inflight_max, ctx.addr()),
             state: State::new(begin.limits.channels_max),
             limits: begin.limits,
-            out: VecDeque::new(),
+            out: Waiting::default(),
+            report_deadline: None,
             replace_deadline: None,
             _id: id,
             received: 0,
@@ -122,14 +131,18 @@ impl<S: Socket> Session<S> {
     }
 
     /// Whether something waits to be written.
-    pub(crate) fn has_output(&self) -> bool {
+    pub(crate) fn has_output(&mut self) -> bool {
+        if self.out.has_places() {
+            self.connection.outbound.with_slots(|slots| self.out.skim(slots));
+        }
         !self.out.is_empty()
     }
 
     /// The next frame to write.
     pub(crate) fn pop_output(&mut self) -> Option<Frame> {
-        let frame = self.out.pop_front()?;
-        self.connection.outbound.written(frame.len());
+        let outbound = &self.connection.outbound;
+        let frame = self.out.pop(|place| outbound.with_slots(|slots| slots.take(place)))?;
+        outbound.written(&frame);
         self.sent += 1;
         Some(frame)
     }
@@ -137,24 +150,78 @@ impl<S: Socket> Session<S> {
     /// How many frames wait to be written.
     #[cfg(feature = "longpoll")]
     pub(crate) fn output_len(&self) -> usize {
-        self.out.len()
+        let frames = self.out.frames_len();
+        if self.out.has_places() {
+            frames + self.connection.outbound.with_slots(|slots| slots.len())
+        } else {
+            frames
+        }
     }
 
     /// Takes back frames that were taken to be written and were not.
     #[cfg(feature = "longpoll")]
     pub(crate) fn return_output(&mut self, frames: Vec<Frame>) {
         for frame in frames.into_iter().rev() {
-            self.connection.outbound.count(frame.len());
+            self.connection.outbound.count(&frame);
             self.sent -= 1;
             self.out.push_front(frame);
         }
     }
 
+    /// All that was popped is written, and nothing else waits.
+    pub(crate) fn output_written(&mut self) {
+        self.out.written();
+        self.connection.outbound.caught_up();
+    }
+
     /// Forgets what waits to be written.
     pub(crate) fn drop_output(&mut self) {
-        while let Some(frame) = self.out.pop_front() {
-            self.connection.outbound.written(frame.len());
+        let outbound = &self.connection.outbound;
+        while let Some(frame) = self.out.pop(|place| outbound.with_slots(|slots| slots.take(place))) {
+            outbound.written(&frame);
         }
+        self.out.written();
+    }
+
+    /// What waits to be written has to stay for now. An error if it has been waiting for too long, by the policy for
+    /// that.
+    pub(crate) fn output_stays(&mut self, now: Instant) -> Result<(), End> {
+        self.out.stamp(now.into_std());
+        let age = self.out.oldest().map(|oldest| now.into_std().saturating_duration_since(oldest));
+        match age {
+            Some(age) if age >= self.limits.outbound_age_max => {
+                if self.connection.outbound.stalled(age) {
+                    return Err(Self::too_slow());
+                }
+            }
+            Some(_) | None => self.connection.outbound.caught_up(),
+        }
+        Ok(())
+    }
+
+    /// When what waits to be written will have been waiting for too long.
+    pub(crate) fn output_deadline(&self) -> Option<Instant> {
+        self.out.oldest().map(|oldest| Instant::from_std(oldest) + self.limits.outbound_age_max)
+    }
+
+    /// When the next report of what was shed is due.
+    pub(crate) fn report_deadline(&self) -> Option<Instant> {
+        self.report_deadline
+    }
+
+    /// Reports what was shed since the last time, if anything was.
+    pub(crate) fn report_shed(&mut self, ctx: &Context<SocketMsg>) {
+        let shed = self.connection.outbound.take_shed();
+        self.report_deadline = None;
+        if shed != Shed::default() {
+            let Shed { dropped, conflated } = shed;
+            telemetry::emit(&SocketShed { pid: ctx.pid(), dropped, conflated });
+            self.report_deadline = Some(Instant::now() + SHED_REPORT_EVERY);
+        }
+    }
+
+    fn too_slow() -> End {
+        End::new(CloseCode::PolicyViolation, "overloaded: the client reads too slowly")
     }
 
     pub(crate) fn replace_deadline(&self) -> Option<Instant> {
@@ -191,14 +258,22 @@ impl<S: Socket> Session<S> {
         received: Received<SocketMsg>,
     ) -> Result<(), End> {
         match received {
-            Received::Message(SocketMsg::Frame(frame)) => self.out.push_back(frame),
+            Received::Message(SocketMsg::Frame(frame)) => self.out.push(frame),
+            Received::Message(SocketMsg::Turn(place)) => {
+                self.connection.outbound.with_slots(|slots| self.out.push_place(place, slots));
+            }
+            Received::Message(SocketMsg::Shed) => {
+                if self.report_deadline.is_none() {
+                    self.report_shed(ctx);
+                }
+            }
             Received::Message(SocketMsg::Joined(pid, frame)) => {
                 self.state.accepted(pid);
-                self.out.push_back(frame);
+                self.out.push(frame);
             }
             Received::Message(SocketMsg::Refused(pid, frame)) => {
                 self.state.refused(pid);
-                self.out.push_back(frame);
+                self.out.push(frame);
             }
             Received::Message(SocketMsg::Closing(pid)) => self.state.closing(pid),
             Received::Message(SocketMsg::Resume) => {}
@@ -208,7 +283,7 @@ impl<S: Socket> Session<S> {
                 }
             }
             Received::Message(SocketMsg::Overloaded) => {
-                return Err(End::new(CloseCode::PolicyViolation, "overloaded: the client reads too slowly"));
+                return Err(Self::too_slow());
             }
             Received::Info(Info::Exit(Exit { from, reason })) if Some(from) == ctx.parent() => {
                 return Err(End::new(CloseCode::Restart, format!("the server stops: {reason}")));
@@ -316,8 +391,8 @@ impl<S: Socket> Session<S> {
     fn write(&mut self, frame: Result<Frame, crate::serializer::EncodeError>) {
         // The socket's own messages are JSON, which the serializers can always carry.
         if let Ok(frame) = frame {
-            self.connection.outbound.count(frame.len());
-            self.out.push_back(frame);
+            self.connection.outbound.count(&frame);
+            self.out.push(frame);
         }
     }
 }

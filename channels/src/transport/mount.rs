@@ -24,7 +24,8 @@ use crate::body::Body;
 use crate::params::Params;
 use crate::serializer::{Serializer, Serializers};
 use crate::socket::{
-    Begin, ChannelPubSub, Connect, Limits, Refusal, Routes, Session, Socket, SocketConnected, SocketMsg,
+    Begin, ChannelPubSub, Connect, Limits, Overload, Refusal, Routes, Session, Socket, SocketConnected,
+    SocketMsg,
 };
 use crate::vsn::Vsn;
 
@@ -42,6 +43,8 @@ pub struct SocketOptions {
     pub limits: Limits,
     /// Which pages may connect; by default those of the same host.
     pub check_origin: CheckOrigin,
+    /// What becomes of a client that reads more slowly than its topics speak; by default it is disconnected.
+    pub overload: Overload,
     /// Which serializer serves which version of the protocol; by default Phoenix's V1 and V2.
     pub serializers: Serializers,
     /// How it is served to clients that poll.
@@ -84,6 +87,7 @@ impl<S: Socket> Mount<S> {
             serializer,
             transport,
             limits: self.options.limits,
+            overload: self.options.overload.clone(),
         };
         Ok((begin, id))
     }

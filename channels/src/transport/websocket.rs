@@ -126,7 +126,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         if let Phase::Open = self.phase {
             self.poll_open(cx, ctx);
         }
-        self.poll_timer(cx);
+        self.poll_timer(cx, ctx);
         match self.phase {
             Phase::Open => Poll::Pending,
             Phase::Closing(_) => self.poll_closing(cx, ctx),
@@ -139,7 +139,13 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
             if let Err(error) = self.write(cx) {
                 return self.gone(error.to_string());
             }
-            if self.blocked || !self.session.may_read() {
+            if self.blocked {
+                if let Err(end) = self.session.output_stays(Instant::now()) {
+                    self.close(end, false);
+                }
+                return;
+            }
+            if !self.session.may_read() {
                 return;
             }
             match self.read(cx, ctx, &mut reads) {
@@ -159,33 +165,30 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
 
     /// Feeds all that waits, then flushes once.
     fn write(&mut self, cx: &mut TaskContext<'_>) -> Result<(), tungstenite::Error> {
+        let was_blocked = std::mem::take(&mut self.blocked);
+        let mut moved = false;
         loop {
             if self.session.has_output() {
-                match Pin::new(&mut self.stream).poll_ready(cx)? {
-                    Poll::Ready(()) => {
-                        let frame = self.session.pop_output().expect("invariant: there is output");
-                        Pin::new(&mut self.stream).start_send(to_wire(frame))?;
-                        self.unflushed = true;
-                    }
-                    Poll::Pending => {
-                        self.blocked = true;
-                        return Ok(());
-                    }
+                self.blocked = Pin::new(&mut self.stream).poll_ready(cx)?.is_pending();
+                if !self.blocked {
+                    let frame = self.session.pop_output().expect("invariant: there is output");
+                    Pin::new(&mut self.stream).start_send(to_wire(frame))?;
+                    (self.unflushed, moved) = (true, true);
+                    continue;
                 }
             } else if self.unflushed {
-                match Pin::new(&mut self.stream).poll_flush(cx)? {
-                    Poll::Ready(()) => self.unflushed = false,
-                    Poll::Pending => {
-                        self.blocked = true;
-                        return Ok(());
-                    }
+                self.blocked = Pin::new(&mut self.stream).poll_flush(cx)?.is_pending();
+                if !self.blocked {
+                    (self.unflushed, moved) = (false, true);
+                    self.session.output_written();
+                    continue;
                 }
-            } else {
-                if std::mem::take(&mut self.blocked) {
-                    self.heard = Instant::now();
-                }
-                return Ok(());
             }
+            // A client that takes what had waited for it is there, though nothing of what it sends was read meanwhile.
+            if was_blocked && moved {
+                self.heard = Instant::now();
+            }
+            return Ok(());
         }
     }
 
@@ -284,6 +287,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         if !closing.client_gone || self.session.channels_len() > 0 {
             return Poll::Pending;
         }
+        self.session.report_shed(ctx);
         let (received, sent) = self.session.counts();
         telemetry::emit(&SocketClosed {
             pid: ctx.pid(),
@@ -295,8 +299,16 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         Poll::Ready(ExitReason::shutdown_with(closing.why.as_str()))
     }
 
-    fn poll_timer(&mut self, cx: &mut TaskContext<'_>) {
-        if let Some(deadline) = self.session.replace_deadline()
+    /// When the session has to be looked after, though nothing happens.
+    fn session_deadline(&self) -> Option<Instant> {
+        let session = &self.session;
+        let output = if self.blocked { session.output_deadline() } else { None };
+        [session.replace_deadline(), session.report_deadline(), output].into_iter().flatten().min()
+    }
+
+    fn poll_timer(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>) {
+        if let Phase::Open = self.phase
+            && let Some(deadline) = self.session_deadline()
             && deadline < self.timer.deadline()
         {
             self.timer.as_mut().reset(deadline);
@@ -304,7 +316,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             let next = match &mut self.phase {
-                Phase::Open => self.open_deadline(now),
+                Phase::Open => self.open_deadline(ctx, now),
                 Phase::Closing(closing) => {
                     closing.client_gone |= now >= closing.client_deadline;
                     match closing.channels_deadline {
@@ -325,9 +337,18 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
     }
 
     /// Acts on what is due while the socket is open; the next deadline.
-    fn open_deadline(&mut self, now: Instant) -> Option<Instant> {
+    fn open_deadline(&mut self, ctx: &Context<SocketMsg>, now: Instant) -> Option<Instant> {
         if self.session.replace_deadline().is_some_and(|deadline| now >= deadline) {
             self.session.kill_replaced();
+        }
+        if self.session.report_deadline().is_some_and(|deadline| now >= deadline) {
+            self.session.report_shed(ctx);
+        }
+        if self.blocked
+            && let Err(end) = self.session.output_stays(now)
+        {
+            self.close(end, false);
+            return Some(now + CLOSE_WAIT);
         }
         if !self.session.may_read() {
             self.heard = now; // its silence can't be told from our not listening
@@ -338,7 +359,9 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
             self.close(End::new(CloseCode::GoingAway, why), false);
             return Some(now + CLOSE_WAIT);
         }
-        Some(self.session.replace_deadline().map_or(idle, |deadline| deadline.min(idle)))
+        // What is past and still stands (a client too slow that is not to be disconnected) needs no timer.
+        let next = self.session_deadline().filter(|deadline| *deadline > now);
+        Some(next.map_or(idle, |deadline| deadline.min(idle)))
     }
 }
 

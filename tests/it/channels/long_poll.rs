@@ -350,7 +350,7 @@ async fn a_disconnect_ends_the_sessions_of_the_id_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_fetches_too_little_loses_its_session() {
-    for (outbound_bytes_max, messages_max) in [(2_000, 10_000), (1 << 20, 20)] {
+    for (outbound_bytes_max, messages_max) in [(4_000, 10_000), (1 << 20, 20)] {
         let limits = Limits { outbound_bytes_max, ..Limits::default() };
         let long_poll = LongPollOptions { messages_max, ..LongPollOptions::default() };
         let options = SocketOptions { limits, long_poll, ..SocketOptions::default() };

@@ -115,8 +115,8 @@ impl<S: Socket> LongPollProcess<S> {
     fn next_deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Open(open) => {
-                let polls = open.polls.deadline().into();
-                Some(self.session.replace_deadline().map_or(polls, |replace| replace.min(polls)))
+                let session = [self.session.replace_deadline(), self.session.report_deadline()];
+                session.into_iter().flatten().chain([open.polls.deadline().into()]).min()
             }
             Phase::Closing(closing) => closing.channels_deadline,
         }
@@ -127,6 +127,9 @@ impl<S: Socket> LongPollProcess<S> {
             Phase::Open(open) => {
                 if self.session.replace_deadline().is_some_and(|deadline| now >= deadline) {
                     self.session.kill_replaced();
+                }
+                if self.session.report_deadline().is_some_and(|deadline| now >= deadline) {
+                    self.session.report_shed(&self.ctx);
                 }
                 open.due(now.into_std(), self.window)
             }
@@ -146,6 +149,7 @@ impl<S: Socket> LongPollProcess<S> {
         if self.session.channels_len() > 0 {
             return Poll::Pending;
         }
+        self.session.report_shed(&self.ctx);
         let (received, sent) = self.session.counts();
         let (why, code) = (closing.end.why.clone(), Some(closing.end.code));
         let reason = ExitReason::shutdown_with(why.as_str());
