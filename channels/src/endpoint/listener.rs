@@ -20,6 +20,12 @@ use super::{Endpoint, connection};
 /// Connections that the kernel keeps ready to be accepted: a storm of reconnecting clients must find room.
 const BACKLOG: i32 = 4_096;
 
+/// What the kernel takes of a connection's output beyond what it has sent. By default that is up to 4 MB, so much memory
+/// for each client that reads slowly, outside of every limit, and it says that there is room only when a third of it is:
+/// then a client that reads slowly can't be told from one that does not read.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 128 << 10;
+
 /// How long the listener waits after accepting failed (no more file descriptors, say) before it tries again. Clients
 /// wait in the kernel's queue meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -97,6 +103,9 @@ impl Bound {
             let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_reuse_address(true)?;
             socket.set_nonblocking(true)?;
+            // Connections inherit it; where it can't be set, only the limits are less exact.
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            drop(socket.set_tcp_notsent_lowat(UNSENT_BYTES));
             socket.bind(&addr.into())?;
             socket.listen(BACKLOG)?;
             let listener = std::net::TcpListener::from(socket);

@@ -93,7 +93,10 @@ struct Closing {
 enum Read {
     More,
     Blocked,
+    /// The client did something that ends the socket.
     End(End),
+    /// Something in the mailbox ends it.
+    Told(End),
     Gone(String),
 }
 
@@ -118,10 +121,8 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         cx: &mut TaskContext<'_>,
         ctx: &mut Context<SocketMsg>,
     ) -> Poll<ExitReason> {
-        while let Poll::Ready(received) = ctx.poll_receive(cx) {
-            if let Err(end) = self.session.receive(ctx, received) {
-                self.close(end, false);
-            }
+        while let Err(end) = self.receive(cx, ctx) {
+            self.close(end, false);
         }
         if let Phase::Open = self.phase {
             self.poll_open(cx, ctx);
@@ -133,7 +134,15 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         }
     }
 
-    fn poll_open(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>) {
+    /// Takes what is in the mailbox, up to what ends the socket.
+    fn receive(&mut self, cx: &mut TaskContext<'_>, ctx: &mut Context<SocketMsg>) -> Result<(), End> {
+        while let Poll::Ready(received) = ctx.poll_receive(cx) {
+            self.session.receive(ctx, received)?;
+        }
+        Ok(())
+    }
+
+    fn poll_open(&mut self, cx: &mut TaskContext<'_>, ctx: &mut Context<SocketMsg>) {
         let mut reads = READS_PER_POLL;
         loop {
             if let Err(error) = self.write(cx) {
@@ -158,6 +167,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
                 }
                 Read::More => {}
                 Read::End(end) => return self.close(end, true),
+                Read::Told(end) => return self.close(end, false),
                 Read::Gone(why) => return self.gone(why),
             }
         }
@@ -192,7 +202,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         }
     }
 
-    fn read(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>, reads: &mut usize) -> Read {
+    fn read(&mut self, cx: &mut TaskContext<'_>, ctx: &mut Context<SocketMsg>, reads: &mut usize) -> Read {
         while *reads > 0 {
             let next = Pin::new(&mut self.stream).poll_next(cx);
             if let Err(end) = self.weigh() {
@@ -205,6 +215,10 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
                 Poll::Ready(Some(Ok(message))) => message,
             };
             *reads -= 1;
+            // The client may have sent this because of what is in the mailbox by now: that comes first.
+            if let Err(end) = self.receive(cx, ctx) {
+                return Read::Told(end);
+            }
             let handled = match message {
                 tungstenite::Message::Text(text) => {
                     let text = Bytes::from(text).try_into().expect("invariant: a text message is UTF-8");

@@ -1,6 +1,6 @@
 //! Joins, events, replies, broadcasts and ends.
 
-use heronry_channels::Limits;
+use heronry_channels::{Endpoint, Limits};
 use serde_json::{Value, json};
 
 use super::room::{Journal, Lab};
@@ -244,4 +244,20 @@ async fn the_tree_shows_sockets_channels_and_their_restarts() {
     server.tree.stop().await;
     assert_eq!(client.close_code().await, Some(1012));
     assert!(!heronry::inspect::tree().to_string().contains("user_socket:tree"));
+}
+
+/// Also if the socket was about to read the event already when the broadcast came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broadcast_comes_before_the_answer_to_what_was_sent_after_it() {
+    let builder = Endpoint::builder().socket("/socket", Lab::default());
+    let broadcaster = builder.broadcaster();
+    let server = TestServer::start(builder).await;
+    let mut client = Client::connect(server.addr, "").await;
+    client.join("room:causal").await;
+    for n in 0..2_000 {
+        broadcaster.broadcast("room:causal", "news", json!({ "n": n })).expect("an object");
+        let heartbeat = client.push(Value::Null, "phoenix", "heartbeat", json!({})).await;
+        assert_eq!(client.frame().await[4]["n"], n);
+        assert_eq!(client.frame().await[1], heartbeat);
+    }
 }

@@ -142,7 +142,8 @@ async fn a_message_waits_only_so_long_for_a_client() {
 async fn a_client_that_never_catches_up_but_reads_is_not_silent() {
     // Some times as long as the kernel takes to find room worth telling of: a third of its buffer.
     let idle_timeout = Duration::from_secs(1);
-    let limits = Limits { outbound_bytes_max: 200_000, idle_timeout, ..Limits::default() };
+    // And more waits than the kernel ever finds room for at once, so that the queue is never empty.
+    let limits = Limits { outbound_bytes_max: 16 << 20, idle_timeout, ..Limits::default() };
     let (server, broadcaster) = server(limits, Overload::DropNewest).await;
     let watch = Watch::new();
     let (mut slow, pid) = slow_member(server.addr, "steady").await;
