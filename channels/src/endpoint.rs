@@ -8,10 +8,12 @@
 //! endpoint (one_for_one)
 //! ├─ sockets (dynamic)      one child a connected socket, each with its channels below it
 //! ├─ connections (dynamic)  one child an HTTP connection
-//! └─ listener               accepts
+//! ├─ listener               accepts
+//! └─ drainer                stopped first: drains, and then the others are stopped
 //! ```
 
 mod connection;
+mod drain;
 mod events;
 mod listener;
 mod router;
@@ -27,12 +29,14 @@ use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 use heronry::pubsub::{PubSub, Subscription};
-use heronry::supervisor::{ChildKind, DynamicSupervisor, Supervisor};
+use heronry::supervisor::{ChildKind, DynamicRef, DynamicSupervisor, Supervisor};
 use heronry::{ChildSpec, Context};
 use http::{Method, Request, Response};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
-pub use events::{AcceptFailed, AcceptRecovered, ConnectionRefused};
+pub use drain::{Drained, Drainer};
+pub use events::{AcceptFailed, AcceptRecovered, ConnectionRefused, SocketDrain};
 pub use listener::{Bound, HttpLimits, ListenError};
 use router::Router;
 
@@ -53,6 +57,7 @@ pub struct EndpointBuilder {
     home: Arc<SocketHome>,
     http: HttpLimits,
     sockets_max: usize,
+    drainer: Option<Drainer>,
     error: Option<EndpointError>,
 }
 
@@ -105,6 +110,9 @@ struct Inner {
     home: Arc<SocketHome>,
     http: HttpLimits,
     sockets_max: usize,
+    drainer: Option<Drainer>,
+    /// The supervisor of the HTTP connections, while it runs.
+    connections: RwLock<Option<DynamicRef>>,
 }
 
 impl EndpointBuilder {
@@ -182,6 +190,14 @@ impl EndpointBuilder {
         self
     }
 
+    /// How the endpoint is [drained](Endpoint::drain) when its child is stopped; with `None` it is not: its sockets are
+    /// closed all at once.
+    #[must_use]
+    pub fn drainer(mut self, drainer: impl Into<Option<Drainer>>) -> Self {
+        self.drainer = drainer.into();
+        self
+    }
+
     /// Makes the endpoint.
     ///
     /// # Errors
@@ -195,6 +211,8 @@ impl EndpointBuilder {
                     home: self.home,
                     http: self.http,
                     sockets_max: self.sockets_max,
+                    drainer: self.drainer,
+                    connections: RwLock::new(None),
                 }),
             }),
         }
@@ -213,13 +231,18 @@ fn is_path(path: &str) -> bool {
 impl Endpoint {
     /// Describes an endpoint.
     pub fn builder() -> EndpointBuilder {
-        let home = SocketHome { pubsub: PubSub::new(Fastlane), supervisor: RwLock::new(None) };
+        let home = SocketHome {
+            pubsub: PubSub::new(Fastlane),
+            supervisor: RwLock::new(None),
+            draining: watch::Sender::new(false),
+        };
         let http = HttpLimits::default();
         EndpointBuilder {
             router: Router::new().body_limits(http.body_bytes_max, http.body_timeout),
             home: Arc::new(home),
             http,
             sockets_max: SOCKETS_MAX_DEFAULT,
+            drainer: Some(Drainer::default()),
             error: None,
         }
     }
@@ -232,9 +255,17 @@ impl Endpoint {
         Bound::new(self.clone(), addr)
     }
 
-    /// The supervisor of the socket processes: all that the tree needs when another server serves the endpoint's
-    /// requests.
+    /// The socket processes and the drainer as a child: all that the tree needs when another server serves the endpoint's
+    /// requests. Put it before that server, so that it is stopped after it.
     pub fn sockets(&self) -> ChildSpec {
+        let endpoint = self.clone();
+        ChildSpec::supervisor("endpoint", move || {
+            endpoint.inner.home.draining.send_replace(false);
+            with(endpoint.supervisor(), endpoint.drainer())
+        })
+    }
+
+    fn socket_supervisor(&self) -> ChildSpec {
         let (home, max) = (self.inner.home.clone(), self.inner.sockets_max);
         ChildSpec::new("sockets", move |spawner| {
             let home = home.clone();
@@ -253,8 +284,32 @@ impl Endpoint {
         Broadcaster { pubsub: self.inner.home.pubsub.clone() }
     }
 
-    fn supervisor(&self, connections: ChildSpec, listener: ChildSpec) -> Supervisor {
-        Supervisor::one_for_one().label("endpoint").child(self.sockets()).child(connections).child(listener)
+    /// With its first child.
+    fn supervisor(&self) -> Supervisor {
+        Supervisor::one_for_one().label("endpoint").child(self.socket_supervisor())
+    }
+
+    /// Whether it is to serve nothing new.
+    fn is_draining(&self) -> bool {
+        *self.inner.home.draining.borrow()
+    }
+
+    /// Ready when a drain begins.
+    fn drained(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut draining = self.inner.home.draining.subscribe();
+        async move {
+            if draining.wait_for(|draining| *draining).await.is_err() {
+                // The endpoint is gone, which no drain began.
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+fn with(supervisor: Supervisor, child: Option<ChildSpec>) -> Supervisor {
+    match child {
+        Some(child) => supervisor.child(child),
+        None => supervisor,
     }
 }
 

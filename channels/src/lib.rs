@@ -74,8 +74,8 @@ pub use channel::{
 };
 pub use close::CloseCode;
 pub use endpoint::{
-    AcceptFailed, AcceptRecovered, Bound, Broadcaster, ConnectionRefused, Endpoint, EndpointBuilder,
-    EndpointError, HttpLimits, ListenError, SOCKETS_MAX_DEFAULT,
+    AcceptFailed, AcceptRecovered, Bound, Broadcaster, ConnectionRefused, Drained, Drainer, Endpoint,
+    EndpointBuilder, EndpointError, HttpLimits, ListenError, SOCKETS_MAX_DEFAULT, SocketDrain,
 };
 pub use message::{Broadcast, Message, Payload, PayloadError, Reply, Status};
 pub use params::{Params, ParamsError};

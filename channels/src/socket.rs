@@ -30,7 +30,7 @@ pub(crate) use fastlane::{ChannelLane, ChannelPubSub, Fastlane, Lane};
 pub(crate) use inflight::Permit;
 pub(crate) use outbound::{Outbound, SocketMsg};
 pub(crate) use router::{Delivery, Inbox, JoinRequest, Starter};
-pub(crate) use session::{Begin, End, Session};
+pub(crate) use session::{Begin, End, Session, draining};
 
 use std::fmt;
 use std::net::SocketAddr;

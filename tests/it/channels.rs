@@ -1,6 +1,7 @@
 //! Sockets and channels over a real WebSocket, frame by frame, as `phoenix.js` would see them.
 
 mod abuse;
+mod drain;
 mod edge;
 mod http;
 mod lifecycle;

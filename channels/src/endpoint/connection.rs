@@ -1,6 +1,8 @@
 //! One HTTP connection: the body of its process. After an upgrade nothing of it is left.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,12 +31,23 @@ where
     let limits = endpoint.inner.http;
     let ambiguous = Arc::new(AtomicBool::new(false));
     let io = Guarded::new(io, limits.write_timeout, ambiguous.clone());
+    let mut drained = pin!(endpoint.drained());
+    let service_endpoint = endpoint.clone();
     let service = hyper::service::service_fn(move |request| {
-        let (mut endpoint, ambiguous) = (endpoint.clone(), ambiguous.clone());
+        let (mut endpoint, ambiguous) = (service_endpoint.clone(), ambiguous.clone());
         async move { answer(&mut endpoint, &ambiguous, peer, request).await }
     });
-    let served = http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades().await;
-    match served {
+    let mut served = pin!(http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades());
+    let mut told = false;
+    let served = poll_fn(|cx| {
+        if !told && drained.as_mut().poll(cx).is_ready() {
+            told = true;
+            // The request under way is answered; a connection between two requests ends.
+            served.as_mut().graceful_shutdown();
+        }
+        served.as_mut().poll(cx)
+    });
+    match served.await {
         Ok(()) => ExitReason::Normal,
         // What a client did to its own connection is no crash of ours.
         Err(error) => ExitReason::shutdown_with(format!("http: {error}")),

@@ -1,4 +1,4 @@
-//! What the endpoint's own server tells telemetry.
+//! What the endpoint tells telemetry.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -37,6 +37,22 @@ pub struct AcceptRecovered {
     pub after: Duration,
 }
 
+/// A round of a drain begins: `heronry.socket.drain`. Phoenix's `[:phoenix, :socket_drain]`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SocketDrain {
+    /// Sockets that are told in this round.
+    pub count: usize,
+    /// Sockets that are told in all.
+    pub total: usize,
+    /// Which round it is, from 1.
+    pub index: usize,
+    /// How many rounds there are.
+    pub rounds: usize,
+    /// From one round to the next.
+    pub interval: Duration,
+}
+
 impl fmt::Display for ConnectionRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the connection of {} was closed unserved: {}", self.peer, self.why)
@@ -53,6 +69,13 @@ impl fmt::Display for AcceptFailed {
 impl fmt::Display for AcceptRecovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "connections are accepted again, after {:?}", self.after)
+    }
+}
+
+impl fmt::Display for SocketDrain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, total, index, rounds, interval } = self;
+        write!(f, "draining {count} of {total} sockets (round {index} of {rounds}, {interval:?} apart)")
     }
 }
 
@@ -79,6 +102,16 @@ impl Event for AcceptFailed {
 impl Event for AcceptRecovered {
     fn name(&self) -> &'static str {
         "heronry.endpoint.accept_recovered"
+    }
+
+    fn level(&self) -> Level {
+        Level::Info
+    }
+}
+
+impl Event for SocketDrain {
+    fn name(&self) -> &'static str {
+        "heronry.socket.drain"
     }
 
     fn level(&self) -> Level {

@@ -1,21 +1,24 @@
 //! The endpoint's own HTTP server: a listener process, and one process for each HTTP connection.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use heronry::server::StartError;
 use heronry::supervisor::{ChildKind, DynamicRef, DynamicSupervisor};
 use heronry::{ChildSpec, Context, telemetry};
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::events::{AcceptFailed, AcceptRecovered, ConnectionRefused};
 use super::trouble::Trouble;
-use super::{Endpoint, connection};
+use super::{Endpoint, connection, with};
 
 /// Connections that the kernel keeps ready to be accepted: a storm of reconnecting clients must find room.
 const BACKLOG: i32 = 4_096;
@@ -89,31 +92,31 @@ impl std::error::Error for ListenError {
     }
 }
 
-/// An endpoint and the address that it will serve. The port is held from now on, also while its listener restarts.
+/// An endpoint and the address that it will serve. The port is held from now on, also while its listener restarts, and
+/// given back when the endpoint is [drained](Endpoint::drain).
 #[derive(Clone, Debug)]
 pub struct Bound {
     endpoint: Endpoint,
-    listener: Arc<std::net::TcpListener>,
+    /// `None` after a drain.
+    listener: Arc<Mutex<Option<std::net::TcpListener>>>,
     local_addr: SocketAddr,
 }
 
 impl Bound {
     pub(super) fn new(endpoint: Endpoint, addr: SocketAddr) -> Result<Self, ListenError> {
-        let listen = || {
-            let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_reuse_address(true)?;
-            socket.set_nonblocking(true)?;
-            // Connections inherit it; where it can't be set, only the limits are less exact.
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            drop(socket.set_tcp_notsent_lowat(UNSENT_BYTES));
-            socket.bind(&addr.into())?;
-            socket.listen(BACKLOG)?;
-            let listener = std::net::TcpListener::from(socket);
-            let local_addr = listener.local_addr()?;
-            Ok((listener, local_addr))
+        let listener = listen(addr).map_err(|error| ListenError { addr, error })?;
+        let local_addr = listener.local_addr().map_err(|error| ListenError { addr, error })?;
+        Ok(Self { endpoint, listener: Arc::new(Mutex::new(Some(listener))), local_addr })
+    }
+
+    /// The port, taken again if a drain gave it back.
+    fn listener(&self) -> io::Result<TcpListener> {
+        let mut held = self.listener.lock();
+        let listener = match held.take() {
+            Some(listener) => listener,
+            None => listen(self.local_addr)?,
         };
-        let (listener, local_addr) = listen().map_err(|error| ListenError { addr, error })?;
-        Ok(Self { endpoint, listener: Arc::new(listener), local_addr })
+        TcpListener::from_std(held.insert(listener).try_clone()?)
     }
 
     /// The address: with the port that was chosen where 0 was asked for.
@@ -125,46 +128,73 @@ impl Bound {
     pub fn child_spec(&self) -> ChildSpec {
         let bound = self.clone();
         ChildSpec::supervisor("endpoint", move || {
-            let connections: Arc<RwLock<Option<DynamicRef>>> = Arc::default();
-            bound.endpoint.supervisor(bound.connections(&connections), bound.listener(&connections))
+            // A restart after a drain begins anew.
+            bound.endpoint.inner.home.draining.send_replace(false);
+            let supervisor =
+                bound.endpoint.supervisor().child(bound.connections()).child(bound.listener_spec());
+            with(supervisor, bound.endpoint.drainer())
         })
     }
 
-    fn connections(&self, slot: &Arc<RwLock<Option<DynamicRef>>>) -> ChildSpec {
-        let (slot, max) = (slot.clone(), self.endpoint.inner.http.connections_max);
+    fn connections(&self) -> ChildSpec {
+        let endpoint = self.endpoint.clone();
         ChildSpec::new("connections", move |spawner| {
-            let slot = slot.clone();
+            let endpoint = endpoint.clone();
             async move {
+                let max = endpoint.inner.http.connections_max;
                 let supervisor = DynamicSupervisor::new().max_children(max).start_child(spawner).await?;
                 let pid = supervisor.pid();
-                *slot.write() = Some(supervisor);
+                *endpoint.inner.connections.write() = Some(supervisor);
                 Ok(pid)
             }
         })
         .kind(ChildKind::Supervisor)
     }
 
-    fn listener(&self, connections: &Arc<RwLock<Option<DynamicRef>>>) -> ChildSpec {
-        let (bound, connections) = (self.clone(), connections.clone());
-        let label = format!("listener {}", self.local_addr);
-        ChildSpec::process(label, move |ctx| accept(ctx, bound.clone(), connections.clone()))
+    fn listener_spec(&self) -> ChildSpec {
+        let bound = self.clone();
+        ChildSpec::new(format!("listener {}", self.local_addr), move |spawner| {
+            let bound = bound.clone();
+            // The port is there when the child is: who starts an endpoint can connect to it.
+            let listener = if bound.endpoint.is_draining() { None } else { Some(bound.listener()) };
+            let start = || {
+                let listener = listener.transpose().map_err(|error| StartError::Init(error.into()))?;
+                Ok(spawner.spawn(move |ctx| accept(ctx, bound, listener))?.pid())
+            };
+            std::future::ready(start())
+        })
     }
 }
 
-async fn accept(
-    _ctx: Context<()>,
-    bound: Bound,
-    connections: Arc<RwLock<Option<DynamicRef>>>,
-) -> Result<(), io::Error> {
-    let listener = TcpListener::from_std(bound.listener.try_clone()?)?;
+fn listen(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    // Connections inherit it; where it can't be set, only the limits are less exact.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    drop(socket.set_tcp_notsent_lowat(UNSENT_BYTES));
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// The listener's process. Without a port, and after a drain, it stays for its supervisor, which would restart it.
+async fn accept(_ctx: Context<()>, bound: Bound, listener: Option<TcpListener>) {
+    let Some(listener) = listener else { return std::future::pending().await };
+    let mut drained = std::pin::pin!(bound.endpoint.drained());
     let mut trouble = Trouble::default();
     loop {
-        match listener.accept().await {
+        let accepted = poll_fn(|cx| match drained.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => listener.poll_accept(cx).map(Some),
+        });
+        let Some(accepted) = accepted.await else { break };
+        match accepted {
             Ok((stream, peer)) => {
                 if let Some(after) = trouble.worked(Instant::now().into_std()) {
                     telemetry::emit(&AcceptRecovered { after });
                 }
-                let Some(connections) = connections.read().clone() else { continue };
+                let Some(connections) = bound.endpoint.inner.connections.read().clone() else { continue };
                 start_connection(&bound, &connections, stream, peer).await;
             }
             Err(error) if concerns_one(&error) => {}
@@ -176,6 +206,10 @@ async fn accept(
             }
         }
     }
+    // With both gone the port is closed.
+    drop(listener);
+    *bound.listener.lock() = None;
+    std::future::pending().await
 }
 
 async fn start_connection(bound: &Bound, connections: &DynamicRef, stream: TcpStream, peer: SocketAddr) {

@@ -48,6 +48,18 @@ impl End {
     }
 }
 
+/// The exit signal by which a socket is told to go, and the reason with which its channels end then. Phoenix's
+/// `{:shutdown, :draining}`.
+pub(crate) fn draining() -> ExitReason {
+    ExitReason::shutdown_with(DRAINING)
+}
+
+fn is_draining(reason: &ExitReason) -> bool {
+    matches!(reason, ExitReason::ShutdownWith(why) if **why == *DRAINING)
+}
+
+const DRAINING: &str = "draining";
+
 pub(crate) struct Session<S: Socket> {
     routes: Arc<Routes<S>>,
     connection: Arc<Connection<S>>,
@@ -288,6 +300,11 @@ impl<S: Socket> Session<S> {
             Received::Info(Info::Exit(Exit { from, reason })) if Some(from) == ctx.parent() => {
                 return Err(End::new(CloseCode::Restart, format!("the server stops: {reason}")));
             }
+            Received::Info(Info::Exit(Exit { from, reason }))
+                if is_draining(&reason) && !self.state.has(from) =>
+            {
+                return Err(End::new(CloseCode::Restart, "draining"));
+            }
             Received::Info(Info::Exit(Exit { from, .. })) => {
                 let action = self.state.ended(from);
                 self.act(ctx, action);
@@ -297,10 +314,12 @@ impl<S: Socket> Session<S> {
         Ok(())
     }
 
-    /// Asks all channels to end, since the socket does.
-    pub(crate) fn close_channels(&self) {
+    /// Asks all channels to end, since the socket does, closed with this code if by the server.
+    pub(crate) fn close_channels(&self, code: Option<CloseCode>) {
         for channel in self.state.channels() {
-            if !channel.deliver(Delivery::Close(ExitReason::shutdown_with("closed"))) {
+            let restarts = code == Some(CloseCode::Restart);
+            let reason = if restarts { draining() } else { ExitReason::shutdown_with("closed") };
+            if !channel.deliver(Delivery::Close(reason)) {
                 process::kill(channel.pid());
             }
         }

@@ -137,6 +137,11 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
         self.joined.len()
     }
 
+    /// Whether a channel has this key.
+    pub(super) fn has(&self, key: K) -> bool {
+        self.topics.contains_key(&key)
+    }
+
     /// The channel that a waiting join replaces.
     pub(super) fn replacing(&self) -> Option<K> {
         match &self.pending {

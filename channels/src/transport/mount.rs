@@ -14,6 +14,7 @@ use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use parking_lot::RwLock;
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use super::io::Io;
@@ -57,6 +58,8 @@ pub(crate) struct SocketHome {
     pub(crate) pubsub: ChannelPubSub,
     /// The supervisor of the socket processes, while it runs.
     pub(crate) supervisor: RwLock<Option<DynamicRef>>,
+    /// Whether no new sockets are let in, since the endpoint stops.
+    pub(crate) draining: watch::Sender<bool>,
 }
 
 /// A socket, and where and how it is mounted: what its transports share.
@@ -76,6 +79,9 @@ impl<S: Socket> Mount<S> {
         mut params: Params,
         parts: Parts,
     ) -> Result<(Begin<S>, Option<String>), Refusal> {
+        if *self.home.draining.borrow() {
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this server is stopping; try again"));
+        }
         let serializer = negotiate(serializers, params.remove("vsn"))?;
         let assigns = self.handler.connect(&Connect::new(params, parts)).await?;
         let id = self.handler.id(&assigns);

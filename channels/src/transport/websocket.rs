@@ -277,7 +277,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
     }
 
     fn begin_closing(&mut self, why: String, code: Option<CloseCode>, client_gone: bool, drain_raw: bool) {
-        self.session.close_channels();
+        self.session.close_channels(code);
         let now = Instant::now();
         let closing = Closing {
             why,

@@ -457,7 +457,7 @@ async fn sessions_end_with_their_endpoint() {
     };
     let (answer, ()) = tokio::join!(server.get(V2, Some(&client.token)), stop);
     assert_eq!(answer, json!({ "status": 500 }), "at which clients try again");
-    assert_eq!(*journal.lock().unwrap(), ["room:stopped shutdown: closed"]);
+    assert_eq!(*journal.lock().unwrap(), ["room:stopped shutdown: draining"]);
 }
 
 /// Over a network, as browsers do it.

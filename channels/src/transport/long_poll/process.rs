@@ -91,7 +91,7 @@ impl<S: Socket> LongPollProcess<S> {
         if let Phase::Closing(_) = self.phase {
             return;
         }
-        self.session.close_channels();
+        self.session.close_channels(Some(end.code));
         let channels_deadline = Some(Instant::now() + self.session.limits().channel_shutdown);
         // With the registration go the slots of all requests that wait: they learn of the end.
         self.phase = Phase::Closing(Closing { end, channels_deadline });
