@@ -12,6 +12,7 @@
 //! └─ drainer                stopped first: drains, and then the others are stopped
 //! ```
 
+mod assets;
 mod connection;
 mod drain;
 mod events;
@@ -162,7 +163,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Serves the files of a folder below a path; nothing outside of the folder can be reached.
+    /// Serves the files of a folder below a path. Nothing outside of the folder can be reached: not by a path that climbs,
+    /// and not by a symbolic link in it. The folder may be a link itself, which can be switched to a new version.
     #[must_use]
     pub fn files(mut self, prefix: &str, folder: impl AsRef<Path>) -> Self {
         self.router = self.router.folder(prefix, folder.as_ref());

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use heronry::telemetry::{self, Event, Level};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode, Uri};
-use tower_http::services::{ServeDir, ServeFile};
+use tower_http::services::ServeFile;
 use tower_service::Service;
 
+use super::assets::{self, Folder};
 use crate::body::{self, Body, BoxError};
 use crate::transport::Transport;
 
@@ -28,7 +29,7 @@ pub(super) struct Router {
     routes: HashMap<String, Vec<(Method, Handler)>>,
     mounts: HashMap<String, Arc<dyn Transport>>,
     files: HashMap<String, ServeFile>,
-    folders: Vec<(String, ServeDir)>,
+    folders: Vec<(String, Folder)>,
     body_bytes_max: usize,
     body_timeout: Duration,
 }
@@ -66,7 +67,8 @@ impl Router {
 
     pub(super) fn folder(mut self, prefix: &str, folder: &Path) -> Self {
         let prefix = prefix.trim_end_matches('/').to_owned();
-        self.folders.push((prefix, ServeDir::new(folder)));
+        let folder = assets::folder(&prefix, folder);
+        self.folders.push((prefix, folder));
         self
     }
 
@@ -129,7 +131,11 @@ fn is_below(path: &str, prefix: &str) -> bool {
 }
 
 fn without_prefix<B>(mut request: Request<B>, prefix: &str) -> Option<Request<B>> {
-    let rest: Uri = request.uri().path().strip_prefix(prefix)?.parse().ok()?;
+    let rest = request.uri().path().strip_prefix(prefix)?;
+    if assets::is_no_file(rest) {
+        return None;
+    }
+    let rest: Uri = rest.parse().ok()?;
     *request.uri_mut() = rest;
     Some(request)
 }

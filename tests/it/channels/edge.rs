@@ -1,6 +1,7 @@
 //! The edge under abuse: raw bytes on raw sockets, and what becomes of the connections that send them.
 
 mod descriptors;
+mod files;
 mod frames;
 mod requests;
 
