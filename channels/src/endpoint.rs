@@ -18,6 +18,8 @@ mod drain;
 mod events;
 mod listener;
 mod router;
+#[cfg(feature = "tls")]
+mod tls;
 mod trouble;
 
 use std::convert::Infallible;
@@ -40,6 +42,8 @@ pub use drain::{Drained, Drainer};
 pub use events::{AcceptFailed, AcceptRecovered, ConnectionRefused, SocketDrain};
 pub use listener::{Bound, HttpLimits, ListenError};
 use router::Router;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
 
 use crate::body::{Body, BoxError};
 use crate::channel::PushError;
@@ -59,6 +63,8 @@ pub struct EndpointBuilder {
     http: HttpLimits,
     sockets_max: usize,
     drainer: Option<Drainer>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     error: Option<EndpointError>,
 }
 
@@ -112,6 +118,8 @@ struct Inner {
     http: HttpLimits,
     sockets_max: usize,
     drainer: Option<Drainer>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     /// The supervisor of the HTTP connections, while it runs.
     connections: RwLock<Option<DynamicRef>>,
 }
@@ -192,6 +200,15 @@ impl EndpointBuilder {
         self
     }
 
+    /// Speaks TLS, and nothing else, on the addresses that the endpoint is bound to. Another server that serves the
+    /// endpoint's requests has its own.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// How the endpoint is [drained](Endpoint::drain) when its child is stopped; with `None` it is not: its sockets are
     /// closed all at once.
     #[must_use]
@@ -214,6 +231,8 @@ impl EndpointBuilder {
                     http: self.http,
                     sockets_max: self.sockets_max,
                     drainer: self.drainer,
+                    #[cfg(feature = "tls")]
+                    tls: self.tls,
                     connections: RwLock::new(None),
                 }),
             }),
@@ -245,6 +264,8 @@ impl Endpoint {
             http,
             sockets_max: SOCKETS_MAX_DEFAULT,
             drainer: Some(Drainer::default()),
+            #[cfg(feature = "tls")]
+            tls: None,
             error: None,
         }
     }

@@ -77,6 +77,8 @@ pub use endpoint::{
     AcceptFailed, AcceptRecovered, Bound, Broadcaster, ConnectionRefused, Drained, Drainer, Endpoint,
     EndpointBuilder, EndpointError, HttpLimits, ListenError, SOCKETS_MAX_DEFAULT, SocketDrain,
 };
+#[cfg(feature = "tls")]
+pub use endpoint::{Tls, TlsError};
 pub use message::{Broadcast, Message, Payload, PayloadError, Reply, Status};
 pub use params::{Params, ParamsError};
 pub use serializer::{DecodeError, EncodeError, Frame, Serializer, Serializers};

@@ -12,6 +12,7 @@ use heronry::supervisor::SupervisorRef;
 use heronry_channels::prelude::*;
 use heronry_channels::{CheckOrigin, EndpointBuilder, Limits, SocketOptions};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -76,8 +77,8 @@ impl TestServer {
 }
 
 /// A client of the V2 protocol that sends what it is told, right or wrong.
-pub(crate) struct Client {
-    stream: WebSocketStream<TcpStream>,
+pub(crate) struct Client<I = TcpStream> {
+    stream: WebSocketStream<I>,
     next_ref: u64,
 }
 
@@ -90,12 +91,13 @@ impl Client {
     pub(crate) async fn try_connect(addr: SocketAddr, params: &str) -> Result<Self, tungstenite::Error> {
         Self::over(TcpStream::connect(addr).await?, params).await
     }
+}
 
+impl<I: AsyncRead + AsyncWrite + Unpin> Client<I> {
     /// Over a connection that is there.
-    pub(crate) async fn over(tcp: TcpStream, params: &str) -> Result<Self, tungstenite::Error> {
-        let addr = tcp.peer_addr()?;
-        let url = format!("ws://{addr}/socket/websocket?vsn=2.0.0&{params}");
-        let (stream, _) = within("the handshake", tokio_tungstenite::client_async(url, tcp)).await?;
+    pub(crate) async fn over(io: I, params: &str) -> Result<Self, tungstenite::Error> {
+        let url = format!("ws://localhost/socket/websocket?vsn=2.0.0&{params}");
+        let (stream, _) = within("the handshake", tokio_tungstenite::client_async(url, io)).await?;
         Ok(Self { stream, next_ref: 0 })
     }
 
@@ -172,7 +174,7 @@ impl Client {
             .await;
     }
 
-    pub(crate) fn tcp(&mut self) -> &mut TcpStream {
+    pub(crate) fn tcp(&mut self) -> &mut I {
         self.stream.get_mut()
     }
 }

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tower_service::Service as _;
 
 use super::{Endpoint, HttpLimits};
@@ -24,7 +25,18 @@ use crate::transport::Guarded;
 const BUFFER_BYTES_MIN: usize = 8_192;
 
 /// Serves a connection until it closes, is upgraded, or breaks a limit.
-pub(super) async fn serve<I>(endpoint: Endpoint, io: I, peer: SocketAddr) -> ExitReason
+pub(super) async fn open(endpoint: Endpoint, stream: TcpStream, peer: SocketAddr) -> ExitReason {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &endpoint.inner.tls {
+        return match tls.accept(stream, endpoint.inner.http.tls_timeout).await {
+            Ok(stream) => serve(endpoint, stream, peer).await,
+            Err(why) => ExitReason::shutdown_with(why),
+        };
+    }
+    serve(endpoint, stream, peer).await
+}
+
+async fn serve<I>(endpoint: Endpoint, io: I, peer: SocketAddr) -> ExitReason
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -49,6 +49,8 @@ pub struct HttpLimits {
     pub body_bytes_max: usize,
     /// How long a client has to send the body. Default 30 s; longer is 408.
     pub body_timeout: Duration,
+    /// How long a client has for the TLS handshake, where there is one. Default 10 s.
+    pub tls_timeout: Duration,
     /// How long a client may take nothing of an answer before it counts as gone. Default 30 s.
     pub write_timeout: Duration,
 }
@@ -62,6 +64,7 @@ impl Default for HttpLimits {
             head_timeout: Duration::from_secs(30),
             body_bytes_max: 1 << 20,
             body_timeout: Duration::from_secs(30),
+            tls_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
         }
     }
@@ -217,7 +220,7 @@ async fn start_connection(bound: &Bound, connections: &DynamicRef, stream: TcpSt
     drop(stream.set_nodelay(true));
     let endpoint = bound.endpoint.clone();
     let spec = ChildSpec::once(format!("http {peer}"), move |spawner| {
-        let spawned = spawner.spawn(|_: Context<()>| connection::serve(endpoint, stream, peer));
+        let spawned = spawner.spawn(|_: Context<()>| connection::open(endpoint, stream, peer));
         std::future::ready(spawned.map(|addr| addr.pid()))
     });
     if let Err(error) = connections.start_child(spec).await {

@@ -8,6 +8,8 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 
 use super::guard::Guarded;
 
@@ -16,16 +18,27 @@ use super::guard::Guarded;
 #[derive(Debug)]
 pub(super) enum Io {
     Tcp(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
     Other(Box<TokioIo<Upgraded>>),
 }
 
 impl Io {
     /// With what was read beyond the request.
     pub(super) fn of(upgraded: Upgraded) -> (Self, Vec<u8>) {
-        match upgraded.downcast::<TokioIo<Guarded<TcpStream>>>() {
-            Ok(parts) => (Self::Tcp(parts.io.into_inner().into_inner()), parts.read_buf.into()),
-            Err(upgraded) => (Self::Other(Box::new(TokioIo::new(upgraded))), Vec::new()),
-        }
+        let upgraded = match upgraded.downcast::<TokioIo<Guarded<TcpStream>>>() {
+            Ok(parts) => return (Self::Tcp(parts.io.into_inner().into_inner()), parts.read_buf.into()),
+            Err(upgraded) => upgraded,
+        };
+        #[cfg(feature = "tls")]
+        let upgraded = match upgraded.downcast::<TokioIo<Guarded<TlsStream<TcpStream>>>>() {
+            Ok(parts) => {
+                let tls = Box::new(parts.io.into_inner().into_inner());
+                return (Self::Tls(tls), parts.read_buf.into());
+            }
+            Err(upgraded) => upgraded,
+        };
+        (Self::Other(Box::new(TokioIo::new(upgraded))), Vec::new())
     }
 }
 
@@ -37,6 +50,8 @@ impl AsyncRead for Io {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
             Self::Other(other) => Pin::new(other).poll_read(cx, buf),
         }
     }
@@ -46,6 +61,8 @@ impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
             Self::Other(other) => Pin::new(other).poll_write(cx, buf),
         }
     }
@@ -53,6 +70,8 @@ impl AsyncWrite for Io {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
             Self::Other(other) => Pin::new(other).poll_flush(cx),
         }
     }
@@ -60,6 +79,8 @@ impl AsyncWrite for Io {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
             Self::Other(other) => Pin::new(other).poll_shutdown(cx),
         }
     }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::support::within;
 
 /// Sends bytes and reads until the server closes.
-async fn exchange(addr: SocketAddr, request: impl AsRef<[u8]>) -> String {
+pub(super) async fn exchange(addr: SocketAddr, request: impl AsRef<[u8]>) -> String {
     let mut tcp = TcpStream::connect(addr).await.expect("the server listens");
     tcp.write_all(request.as_ref()).await.expect("the server takes a request");
     rest_of(&mut tcp).await
@@ -28,6 +28,6 @@ async fn rest_of(tcp: &mut TcpStream) -> String {
 }
 
 /// The statuses of the answers in what was read.
-fn statuses(answers: &str) -> Vec<&str> {
+pub(super) fn statuses(answers: &str) -> Vec<&str> {
     answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
 }
