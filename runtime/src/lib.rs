@@ -5,6 +5,7 @@
 //! a message later. A supervisor ([`supervisor`]) starts, watches and restarts others. A [`registry`] finds processes by
 //! key, a [`group`] gathers them. [`pubsub`] carries messages by topic, [`inspect`] shows the living tree, [`telemetry`]
 //! tells what happened.
+//! [`ractor`] has ractor's actors as neighbours (feature `ractor`, on by default).
 //!
 //! ```
 //! use std::time::Duration;
@@ -59,6 +60,8 @@ pub mod inspect;
 pub mod prelude;
 pub mod process;
 pub mod pubsub;
+#[cfg(feature = "ractor")]
+pub mod ractor;
 pub mod registry;
 pub mod server;
 pub mod supervisor;

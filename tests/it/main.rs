@@ -11,6 +11,7 @@ mod group;
 mod process;
 mod pubsub;
 mod puppet;
+mod ractor;
 mod registry;
 mod scenarios;
 mod server;

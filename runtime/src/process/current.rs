@@ -3,6 +3,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic;
+#[cfg(feature = "ractor")]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 
 use super::watch::ExitWatcher;
@@ -75,6 +77,23 @@ pub(crate) fn forgive_later(watcher: Arc<dyn ExitWatcher>) {
 /// The calls noted during this poll.
 pub(crate) fn take_forgiven() -> Vec<Arc<dyn ExitWatcher>> {
     FORGIVEN.with_borrow_mut(std::mem::take)
+}
+
+/// Runs code that belongs to a process though another task or thread runs it, as if the process did: it is `self`, and a
+/// panic is quiet and becomes a reason. With the calls whose reply slot it dropped: whether they hear "no reply" or the
+/// end of the process is the caller's to say.
+#[cfg(feature = "ractor")]
+pub(crate) fn run_as<T>(
+    pid: Pid,
+    code: impl FnOnce() -> T,
+) -> (Result<T, ExitReason>, Vec<Arc<dyn ExitWatcher>>) {
+    let _entered = enter(pid);
+    let ran = catch_unwind(AssertUnwindSafe(code)).map_err(|payload| {
+        let reason = panic_reason(&*payload);
+        crate::unwind::drop_quietly(payload);
+        reason
+    });
+    (ran, take_forgiven())
 }
 
 /// Makes panics in processes quiet (their exit reason says it all, and the log has it) and their location known.

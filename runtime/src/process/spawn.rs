@@ -118,6 +118,12 @@ impl SpawnOptions {
         self
     }
 
+    /// What the process will be called, and registered under.
+    #[cfg(feature = "ractor")]
+    pub(crate) fn called(&self) -> (Option<&Label>, Option<&Name>) {
+        (self.label.as_ref(), self.name.as_ref())
+    }
+
     /// Spawns a process that runs `body`.
     ///
     /// # Panics

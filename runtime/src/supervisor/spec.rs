@@ -93,6 +93,12 @@ impl Spawner {
         Self { options: change(self.options), ..self }
     }
 
+    /// What the child will be called, and registered under.
+    #[cfg(feature = "ractor")]
+    pub(crate) fn called(&self) -> (Option<&Label>, Option<&Name>) {
+        self.options.called()
+    }
+
     /// Spawns a process that is ready at once.
     ///
     /// # Errors

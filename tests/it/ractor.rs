@@ -1,0 +1,3 @@
+//! ractor as a neighbour: its actors under our supervisors, our servers among its actors.
+
+mod child;
