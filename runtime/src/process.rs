@@ -53,9 +53,9 @@ pub use watchdog::{LONG_SCHEDULE_DEFAULT, set_long_schedule};
 
 use crate::exit::ExitReason;
 use crate::pid::Pid;
-#[cfg(feature = "ractor")]
-pub(crate) use current::run_as;
 pub(crate) use current::{forget_location, forgive_later, is_in, panic_reason, take_forgiven};
+#[cfg(feature = "ractor")]
+pub(crate) use current::{run_as, run_aside};
 
 /// Sends an exit signal to a process, as Erlang's `exit/2`.
 ///

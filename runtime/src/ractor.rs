@@ -4,6 +4,7 @@
 //!
 //! - [`ChildSpec::ractor`](crate::ChildSpec::ractor) makes a ractor actor a child of a supervisor: it is restarted,
 //!   linked, monitored, named and shown in the tree as a process is.
+//! - [`Pool`] runs jobs that compute long or block, off the scheduler's threads, on `ractor::factory`.
 //!
 //! What ractor does not have, its actors do not get: their own mailboxes have no limit, and their links are one-way.
 //! Where something of ours stands before such a mailbox, it brings the limit with it.
@@ -12,11 +13,13 @@
 
 mod child;
 mod link;
+mod pool;
 mod reason;
 mod supervised;
 mod window;
 
 pub use child::{ActorStuck, FORWARDED_MAX, start, start_child};
+pub use pool::{Discard, JobRefused, Pool, PoolError, PoolRef, Priority, QUEUE_LIMIT_DEFAULT, Refusal};
 pub use reason::ExitError;
 
 /// The crate itself, in the version that this module works with.

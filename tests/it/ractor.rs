@@ -1,3 +1,4 @@
 //! ractor as a neighbour: its actors under our supervisors, our servers among its actors.
 
 mod child;
+mod pool;

@@ -96,6 +96,18 @@ pub(crate) fn run_as<T>(
     (ran, take_forgiven())
 }
 
+/// As [`run_as`], on a thread that is not the scheduler's: there the watchdog has nothing to say.
+#[cfg(feature = "ractor")]
+pub(crate) fn run_aside<T>(
+    pid: Pid,
+    code: impl FnOnce() -> T,
+) -> (Result<T, ExitReason>, Vec<Arc<dyn ExitWatcher>>) {
+    run_as(pid, || {
+        watchdog::turn_to(0);
+        code()
+    })
+}
+
 /// Makes panics in processes quiet (their exit reason says it all, and the log has it) and their location known.
 /// Without any reader of the log the usual message on standard error stays: a crash must never be silent.
 pub(super) fn install_panic_hook() {

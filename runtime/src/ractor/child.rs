@@ -100,7 +100,7 @@ impl ChildSpec {
         let (describe, ghosts) = (Arc::new(describe), Ghosts::default());
         Self::new(id, move |spawner| {
             let (describe, ghosts) = (describe.clone(), ghosts.clone());
-            async move { Ok(under(spawner, ghosts, move || describe()).await?.pid()) }
+            async move { Ok(under(spawner, "ractor", ghosts, move || describe()).await?.pid()) }
         })
     }
 }
@@ -113,9 +113,7 @@ impl ChildSpec {
 /// # Panics
 /// Outside of a tokio runtime.
 pub async fn start<A: Actor>(actor: A, args: A::Arguments) -> Result<Addr<A::Msg>, StartError> {
-    let options = SpawnOptions::new().label("actor (ractor)").trap_exit(true);
-    let body = |ctx, ready| stand_for(|| (actor, args), None, Ghosts::default(), ctx, ready);
-    server::start(options, None, body).await
+    alone("actor (ractor)".to_owned(), || (actor, args)).await
 }
 
 /// Starts a ractor actor as a child, within the start function of a [`ChildSpec`]: for when the address is needed.
@@ -129,17 +127,28 @@ pub async fn start_child<A: Actor>(
     actor: A,
     args: A::Arguments,
 ) -> Result<Addr<A::Msg>, StartError> {
-    under(spawner, Ghosts::default(), || (actor, args)).await
+    under(spawner, "ractor", Ghosts::default(), || (actor, args)).await
 }
 
-/// Starts an actor and its process as a child.
+/// Starts an actor and its process, linked to nobody.
+pub(super) async fn alone<A: Actor>(
+    label: String,
+    describe: impl FnOnce() -> (A, A::Arguments) + Send + 'static,
+) -> Result<Addr<A::Msg>, StartError> {
+    let options = SpawnOptions::new().label(label).trap_exit(true);
+    let body = |ctx, ready| stand_for(describe, None, Ghosts::default(), ctx, ready);
+    server::start(options, None, body).await
+}
+
+/// Starts an actor and its process as a child; `kind` says in its label what it is.
 pub(super) async fn under<A: Actor>(
     spawner: Spawner,
+    kind: &str,
     ghosts: Ghosts,
     describe: impl FnOnce() -> (A, A::Arguments) + Send + 'static,
 ) -> Result<Addr<A::Msg>, StartError> {
     let (label, name) = spawner.called();
-    let label = format!("{} (ractor)", label.map_or("actor", Label::as_str));
+    let label = format!("{} ({kind})", label.map_or("actor", Label::as_str));
     let name = name.map(ToString::to_string);
     let spawner = spawner.options(|options| options.label(label).trap_exit(true));
     spawner.spawn_ready(|ctx, ready| stand_for(describe, name, ghosts, ctx, ready)).await

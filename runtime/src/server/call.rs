@@ -67,8 +67,25 @@ impl<M: Send + 'static> Addr<M> {
         if process::is_in(self.pid()) {
             return Err(CallError::CallingSelf);
         }
+        self.ask(make, Some(timeout)).await
+    }
+
+    /// A call that waits for as long as the callee lives.
+    #[cfg(feature = "ractor")]
+    pub(crate) async fn call_untimed<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(ReplyTo<T>) -> M,
+    ) -> Result<T, CallError> {
+        self.ask(make, None).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(ReplyTo<T>) -> M,
+        time: Option<Duration>,
+    ) -> Result<T, CallError> {
         let (reply_to, pending) = slot(self.pid());
-        let mut pending = pending.within(timeout);
+        let mut pending = pending.within(time);
         let mut message = Some(make(reply_to));
         let watcher = pending.watcher();
         poll_fn(|cx| {

@@ -115,9 +115,9 @@ impl<T: Send> Expire for Slot<T> {
 }
 
 impl<T: Send + 'static> Pending<T> {
-    /// Waits no longer than this.
-    pub(super) fn within(mut self, time: Duration) -> Self {
-        self.time = Some(time);
+    /// Waits no longer than this, or as long as it takes.
+    pub(super) fn within(mut self, time: Option<Duration>) -> Self {
+        self.time = time;
         self
     }
 
