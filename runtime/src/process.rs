@@ -79,6 +79,12 @@ pub fn exit(pid: Pid, reason: ExitReason) -> bool {
     true
 }
 
+/// A pid of no process: for what is to processes as one of them, and runs elsewhere.
+#[cfg(feature = "ractor")]
+pub(crate) fn new_pid() -> Pid {
+    table::next_pid()
+}
+
 /// Ends a process at once, whatever it traps; its links and monitors see [`Killed`](ExitReason::Killed).
 ///
 /// The body is dropped where it last awaited: destructors run, nothing else of it does. A body that never awaits

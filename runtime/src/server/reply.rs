@@ -37,6 +37,9 @@ struct Slot<T> {
 
 enum State<T> {
     Waiting(Option<Waker>),
+    /// The caller waits elsewhere: the reply is handed on, and dropping this says that there is none.
+    #[cfg(feature = "ractor")]
+    Relay(Box<dyn FnOnce(T) + Send>),
     Replied(T),
     Failed(CallError),
     Expired,
@@ -50,6 +53,13 @@ pub(super) fn slot<T: Send + 'static>(callee: Pid) -> (ReplyTo<T>, Pending<T>) {
 }
 
 impl<T: Send + 'static> ReplyTo<T> {
+    /// A slot for a caller who is none of ours; if there is no reply, `deliver` is dropped.
+    #[cfg(feature = "ractor")]
+    pub(crate) fn relay(deliver: impl FnOnce(T) + Send + 'static) -> Self {
+        let slot = Arc::new(Slot { state: Mutex::new(State::Relay(Box::new(deliver))) });
+        Self { slot: Some(slot), callee: process::new_pid() }
+    }
+
     /// Replies. If the caller no longer waits (its time was up), the reply is dropped.
     pub fn send(mut self, reply: T) {
         if let Some(slot) = self.slot.take() {
@@ -59,7 +69,7 @@ impl<T: Send + 'static> ReplyTo<T> {
 
     /// Whether the caller still waits; a reply that is costly to make need not be made otherwise.
     pub fn is_waiting(&self) -> bool {
-        self.slot.as_ref().is_some_and(|slot| matches!(*slot.state.lock(), State::Waiting(_)))
+        self.slot.as_ref().is_some_and(|slot| slot.state.lock().is_waiting())
     }
 }
 
@@ -80,16 +90,41 @@ impl<T: Send + 'static> fmt::Debug for ReplyTo<T> {
     }
 }
 
+impl<T> State<T> {
+    fn is_waiting(&self) -> bool {
+        match self {
+            Self::Waiting(_) => true,
+            #[cfg(feature = "ractor")]
+            Self::Relay(_) => true,
+            Self::Replied(_) | Self::Failed(_) | Self::Expired | Self::Done => false,
+        }
+    }
+}
+
 impl<T> Slot<T> {
     /// The first outcome counts.
     fn settle(&self, outcome: State<T>) {
         let mut state = self.state.lock();
-        let State::Waiting(waker) = &mut *state else { return };
-        let waker = waker.take();
-        *state = outcome;
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
+        if !state.is_waiting() {
+            return;
+        }
+        let waiting = std::mem::replace(&mut *state, outcome);
+        match waiting {
+            State::Waiting(waker) => {
+                drop(state);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            #[cfg(feature = "ractor")]
+            State::Relay(deliver) => {
+                let outcome = std::mem::replace(&mut *state, State::Done);
+                drop(state);
+                if let State::Replied(reply) = outcome {
+                    deliver(reply);
+                }
+            }
+            State::Replied(_) | State::Failed(_) | State::Expired | State::Done => {}
         }
     }
 }
@@ -104,7 +139,7 @@ impl<T: Send> ExitWatcher for Slot<T> {
     }
 
     fn is_done(&self) -> bool {
-        !matches!(*self.state.lock(), State::Waiting(_))
+        !self.state.lock().is_waiting()
     }
 }
 
@@ -147,6 +182,8 @@ impl<T: Send + 'static> Future for Pending<T> {
                 Poll::Pending
             }
             State::Done => unreachable!("invariant: a call is not polled after its end"),
+            #[cfg(feature = "ractor")]
+            State::Relay(_) => unreachable!("invariant: nobody polls for a caller who waits elsewhere"),
         }
     }
 }
