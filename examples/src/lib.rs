@@ -2,7 +2,6 @@
 
 pub mod log;
 pub mod npm;
-pub mod shutdown;
 
 use std::path::PathBuf;
 

@@ -5,6 +5,7 @@
 //! a message later. A supervisor ([`supervisor`]) starts, watches and restarts others. A [`registry`] finds processes by
 //! key, a [`group`] gathers them. [`pubsub`] carries messages by topic, [`inspect`] shows the living tree, [`telemetry`]
 //! tells what happened.
+//! [`application`] is a whole program that ends in order.
 //! [`ractor`] has ractor's actors as neighbours (feature `ractor`, on by default).
 //!
 //! ```
@@ -55,6 +56,7 @@ mod pid;
 mod sync;
 mod unwind;
 
+pub mod application;
 pub mod group;
 pub mod inspect;
 pub mod prelude;

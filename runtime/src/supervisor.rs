@@ -103,6 +103,11 @@ impl Supervisor {
         self
     }
 
+    pub(crate) fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
     /// How many restarts in which period are still normal; one more and the supervisor gives up.
     #[must_use]
     pub fn intensity(mut self, restarts: u32, period: Duration) -> Self {

@@ -2,6 +2,7 @@
 //!
 //! Without the feature `e2e` they need nothing but this workspace; with it, what `tests/run` installs and builds.
 
+mod application;
 mod channels;
 #[cfg(feature = "e2e")]
 mod e2e;

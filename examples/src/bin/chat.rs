@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use examples::{npm, shutdown};
+use examples::npm;
+use heronry::application::{Application, ApplicationError};
 use heronry_channels::http::{Method, Response, header};
 use heronry_channels::prelude::*;
 use heronry_channels::{Body, Bound, Endpoint, EndpointError, ListenError};
@@ -111,7 +112,7 @@ enum Failure {
     File(PathBuf, std::io::Error),
     Endpoint(EndpointError),
     Listen(ListenError),
-    Start(heronry::server::StartError),
+    Application(ApplicationError),
     System(std::io::Error),
 }
 
@@ -123,7 +124,7 @@ impl fmt::Display for Failure {
             Self::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Self::Endpoint(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
-            Self::Start(error) => error.fmt(f),
+            Self::Application(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),
         }
     }
@@ -131,7 +132,7 @@ impl fmt::Display for Failure {
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(failure) => {
             // Nothing else can be done if not even this can be written.
             drop(writeln!(std::io::stderr(), "chat: {failure}"));
@@ -140,7 +141,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Failure> {
+fn run() -> Result<ExitCode, Failure> {
     let port = port(std::env::args().skip(1))?;
     examples::log::init("heronry=info");
     let web = examples::web_folder();
@@ -154,14 +155,12 @@ fn run() -> Result<(), Failure> {
     })
 }
 
-async fn serve(bound: Bound) -> Result<(), Failure> {
-    let tree = Supervisor::one_for_one().label("chat").child(bound.child_spec()).start();
-    let tree = tree.await.map_err(Failure::Start)?;
+async fn serve(bound: Bound) -> Result<ExitCode, Failure> {
+    let chat = Application::builder().label("chat").child(bound.child_spec()).start();
+    let chat = chat.await.map_err(Failure::Application)?;
     let ready = writeln!(std::io::stdout(), "listening on http://{}", bound.local_addr());
     ready.map_err(Failure::System)?;
-    shutdown::wait_or_ended(&tree).await.map_err(Failure::System)?;
-    tree.stop().await;
-    Ok(())
+    Ok(chat.run().await)
 }
 
 fn endpoint(web: &Path) -> Result<Endpoint, Failure> {

@@ -120,12 +120,24 @@ impl ServerProcess {
     /// # Errors
     /// [`ServerError::Process`] with the refusal.
     pub fn terminate(&self) -> Result<(), ServerError> {
-        let told = Command::new("kill").args(["-TERM", &self.pid().to_string()]).output();
+        self.signal("-TERM", "send SIGTERM")
+    }
+
+    /// Asks it to end as Ctrl-C does (SIGINT) and returns at once.
+    ///
+    /// # Errors
+    /// [`ServerError::Process`] with the refusal.
+    pub fn interrupt(&self) -> Result<(), ServerError> {
+        self.signal("-INT", "send SIGINT")
+    }
+
+    fn signal(&self, signal: &str, what: &'static str) -> Result<(), ServerError> {
+        let told = Command::new("kill").args([signal, &self.pid().to_string()]).output();
         let told = told.and_then(|output| match output.status.success() {
             true => Ok(()),
             false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned())),
         });
-        told.map_err(asked("send SIGTERM"))
+        told.map_err(asked(what))
     }
 
     /// Waits until it has ended by itself and its output has been read.
