@@ -22,7 +22,7 @@ use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
-use crate::process::{self, Addr, Context, Exit, Info, Received, SpawnOptions};
+use crate::process::{self, Addr, Context, Exit, Info, Item, SpawnOptions};
 use crate::server::{self, ReplyTo, StartError};
 use crate::supervisor::{ChildSpec, SHUTDOWN_DEFAULT, Spawner};
 use crate::sync::Mutex;
@@ -49,7 +49,8 @@ impl ChildSpec {
     ///   `Killed`.
     /// - An exit signal for the process, from its supervisor or a link, stops the actor: it handles the message that it
     ///   is at and runs `post_stop`. If that takes longer than the child's shutdown allows (5 s for a link's signal), or
-    ///   the process is killed, the actor is killed. A restart waits until a killed actor has ended.
+    ///   the process is killed, the actor is killed; a restart waits until it has ended. [`Addr::stop`] does the same
+    ///   without a time of its own.
     /// - In the actor's callbacks [`self_pid`](crate::process::self_pid) is the process, and what they spawn stands
     ///   below it.
     ///
@@ -257,16 +258,26 @@ struct StandIn<A: Actor> {
 enum Step {
     /// The actor has ended.
     Ended,
-    /// An exit signal asks for its end.
-    Exit(Exit),
+    /// Somebody asks for its end.
+    Stop(ExitReason, Patience),
+}
+
+/// How long an actor that was asked to stop may take; then it is killed.
+enum Patience {
+    /// As long as it takes: whoever asked waits as long as it wants, and may kill the process.
+    Endless,
+    /// As long as its supervisor lives, which has a deadline of its own and kills the process then.
+    Supervisor(Pid),
+    /// 5 s.
+    Link,
 }
 
 impl<A: Actor> StandIn<A> {
     async fn run(mut self) -> ExitReason {
         match poll_fn(|cx| self.poll_forward(cx)).await {
-            Step::Exit(exit) => {
-                let told = self.stop(&exit).await;
-                if told.is_orderly() { exit.reason } else { told }
+            Step::Stop(reason, patience) => {
+                let told = self.stop(&reason, patience).await;
+                if told.is_orderly() { reason } else { told }
             }
             Step::Ended => self.pair.reason().await,
         }
@@ -279,8 +290,8 @@ impl<A: Actor> StandIn<A> {
         }
         while self.undelivered.is_none() {
             ready!(self.window.poll_room(cx));
-            match ready!(self.ctx.poll_receive(cx)) {
-                Received::Message(message) => {
+            match ready!(self.ctx.poll_item(cx)) {
+                Item::Message(message) => {
                     self.window.take();
                     match self.pair.actor.send_message(message) {
                         Ok(()) => {}
@@ -292,23 +303,29 @@ impl<A: Actor> StandIn<A> {
                         }
                     }
                 }
-                Received::Info(Info::Exit(exit)) if !exit.reason.is_normal() => {
-                    return Poll::Ready(Step::Exit(exit));
-                }
-                Received::Info(_) => {}
+                Item::Info(info) => match *info {
+                    Info::Exit(Exit { reason, .. }) if reason.is_normal() => {}
+                    Info::Exit(Exit { from, reason }) => {
+                        let asked = self.ctx.parent() == Some(from) && reason == ExitReason::Shutdown;
+                        let patience = if asked { Patience::Supervisor(from) } else { Patience::Link };
+                        return Poll::Ready(Step::Stop(reason, patience));
+                    }
+                    Info::Down(_) => {}
+                },
+                Item::Stop(reason) => return Poll::Ready(Step::Stop(*reason, Patience::Endless)),
             }
         }
         Poll::Pending
     }
 
     /// Stops the actor in order, or kills it when its time is up; gives the reason of its end.
-    async fn stop(&mut self, exit: &Exit) -> ExitReason {
-        self.pair.actor.stop(Some(exit.reason.to_string()));
-        // A supervisor that asks its child to stop has a deadline of its own and kills the process then; unless it is gone.
-        let asked = self.ctx.parent() == Some(exit.from) && exit.reason == ExitReason::Shutdown;
+    async fn stop(&mut self, reason: &ExitReason, patience: Patience) -> ExitReason {
+        self.pair.actor.stop(Some(reason.to_string()));
         let mut patience = pin!(async {
-            if asked {
-                process::wait(exit.from).await;
+            match patience {
+                Patience::Endless => std::future::pending().await,
+                Patience::Supervisor(supervisor) => drop(process::wait(supervisor).await),
+                Patience::Link => {}
             }
             tokio::time::sleep(SHUTDOWN_DEFAULT).await;
         });

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use heronry::inspect;
 use heronry::prelude::*;
-use heronry::process::{self, SendError, SpawnOptions};
+use heronry::process::{self, LongSchedule, SendError, SpawnOptions};
 use heronry::ractor::FORWARDED_MAX;
 use heronry::supervisor::SupervisorRef;
+use heronry::telemetry;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
@@ -271,6 +272,55 @@ async fn an_actor_that_does_not_heed_a_link_is_killed_after_five_seconds() {
     assert_eq!(actor.wait().await, ExitReason::Killed);
     assert_eq!(before.elapsed().as_secs(), 5);
     within("the end of the actor", cell.wait(None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_runs_post_stop_after_what_waits() {
+    let journal = Journal::default();
+    let actor = Puppet { goodbye: Duration::ZERO, journal: journal.clone() };
+    let addr = heronry::ractor::start(actor, ()).await.expect("it starts");
+    let left = ExitReason::shutdown_with("left");
+    assert_eq!(addr.stop(left.clone(), PATIENCE).await, Ok(()));
+    assert_eq!(addr.exit_reason(), Some(left));
+    assert_eq!(*noted(&journal), ["goodbye"]);
+}
+
+/// What the watchdog tells of a process.
+fn long_schedules(pid: Pid) -> (telemetry::HandlerId, mpsc::Receiver<Duration>) {
+    let (tell, told) = mpsc::channel();
+    let handler = telemetry::attach(move |event: &dyn telemetry::Event| {
+        let event: &dyn std::any::Any = event;
+        if let Some(long) = event.downcast_ref::<LongSchedule>().filter(|long| long.pid == pid && long.ended)
+        {
+            let _ = tell.send(long.duration);
+        }
+    });
+    (handler, told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_watchdog_names_an_actor_that_holds_a_thread_and_no_job_of_a_pool() {
+    const LONG: Duration = Duration::from_millis(100);
+    let addr = puppet().await;
+    let pool = heronry::ractor::Pool::new().workers(1).start().await.expect("it starts");
+    let ((actor_handler, of_actor), (pool_handler, of_pool)) =
+        (long_schedules(addr.pid()), long_schedules(pool.pid()));
+    let ((there, is_there), (_gate, gated)) = (oneshot::channel(), mpsc::channel::<()>());
+    // A gate that never opens, for a while.
+    let held = pool.run(move || gated.recv_timeout(LONG)).await;
+    assert_eq!(held, Ok(Err(mpsc::RecvTimeoutError::Timeout)));
+    let (gate, gated) = mpsc::channel();
+    addr.send(Act::Block(there, gated)).unwrap();
+    is_there.await.unwrap();
+    tokio::time::sleep(LONG).await;
+    gate.send(()).unwrap();
+    let told = tokio::task::spawn_blocking(move || of_actor.recv_timeout(PATIENCE)).await.unwrap();
+    assert!(told.is_ok_and(|duration| duration >= LONG / 2), "{told:?}");
+    assert_eq!(of_pool.try_recv(), Err(mpsc::TryRecvError::Empty));
+    telemetry::detach(actor_handler);
+    telemetry::detach(pool_handler);
+    pool.stop().await;
+    process::kill(addr.pid());
 }
 
 #[tokio::test]
