@@ -173,6 +173,12 @@ pub(crate) async fn wait(pid: Pid) -> ExitReason {
     }
 }
 
+/// The address of a process that is known by its pid; an error if it takes other messages.
+pub(crate) fn addr_of<M: Send + 'static>(pid: Pid) -> Option<Result<Addr<M>, WhereisError>> {
+    let process = table::find(pid)?.as_any().downcast::<self::core::Process<M>>();
+    Some(process.map(Addr::new).map_err(|_| WhereisError::OtherType(pid.to_string())))
+}
+
 pub(crate) fn snapshot() -> Vec<ProcessStats> {
     table::snapshot()
 }

@@ -8,17 +8,23 @@
 mod child;
 mod dynamic;
 mod intensity;
+mod partition;
 mod reference;
 mod report;
 mod run;
+mod significant;
 mod spec;
 mod strategy;
 mod task;
 
 pub use dynamic::{CHILDREN_MAX_DEFAULT, DynamicSupervisor};
 pub use intensity::{INTENSITY_DEFAULT, PERIOD_DEFAULT};
+pub use partition::{
+    Hashed, PARTITIONS_MAX, PartitionError, PartitionKey, PartitionRef, PartitionSupervisor,
+};
 pub use reference::{ChildCounts, ChildError, ChildInfo, DynamicRef, SupervisorRef};
 pub use report::{ChildRestarted, ChildStartFailed, IntensityReached};
+pub use significant::{AutoShutdown, SpecError};
 pub use spec::{ChildKind, ChildSpec, Restart, SHUTDOWN_DEFAULT, Spawner, Started};
 pub use strategy::Strategy;
 pub use task::{TaskSupervisor, TaskSupervisorRef};
@@ -61,6 +67,7 @@ pub struct Supervisor {
     label: Label,
     intensity: u32,
     period: Duration,
+    auto_shutdown: AutoShutdown,
     children: Vec<ChildSpec>,
 }
 
@@ -72,6 +79,7 @@ impl Supervisor {
             label: Label::from("supervisor"),
             intensity: INTENSITY_DEFAULT,
             period: PERIOD_DEFAULT,
+            auto_shutdown: AutoShutdown::Never,
             children: Vec::new(),
         }
     }
@@ -116,6 +124,14 @@ impl Supervisor {
         self
     }
 
+    /// Whether the supervisor ends by itself, with `Shutdown`, when [significant](ChildSpec::significant) children have
+    /// ended; unless told otherwise it does not.
+    #[must_use]
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.auto_shutdown = auto_shutdown;
+        self
+    }
+
     /// Adds a child; children start in the order in which they were added.
     #[must_use]
     pub fn child(mut self, spec: ChildSpec) -> Self {
@@ -126,7 +142,9 @@ impl Supervisor {
     /// Starts the supervisor and its children, linked to nobody: the root of a tree.
     ///
     /// # Errors
-    /// [`StartError`] if a child does not start; those started before it are stopped again.
+    /// [`StartError`] with a [`ShutdownWith`](crate::ExitReason::ShutdownWith) that names the child, if a child does not
+    /// start; those started before it are stopped again. With a [`SpecError`], if the children do not fit the supervisor
+    /// or each other; then none was started.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

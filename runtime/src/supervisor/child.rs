@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::reference::ChildInfo;
 use super::spec::ChildSpec;
@@ -29,13 +29,25 @@ pub(super) struct Child {
 }
 
 impl Child {
+    /// A child that has just been started.
+    pub(super) fn new(spec: ChildSpec, pid: Pid) -> Self {
+        Self { spec, pid: Some(pid), restarts: 0, restarting: false }
+    }
+
+    /// A significant child that runs or is about to: it keeps its supervisor from ending by itself.
+    pub(super) fn is_significant(&self) -> bool {
+        self.spec.significant && (self.pid.is_some() || self.restarting)
+    }
+
     pub(super) fn info(&self) -> ChildInfo {
         ChildInfo {
             id: self.spec.id.clone(),
             pid: self.pid,
+            restarting: self.restarting,
             kind: self.spec.kind,
             restart: self.spec.restart,
             restarts: self.restarts,
+            significant: self.spec.significant,
         }
     }
 }
@@ -74,8 +86,40 @@ pub(super) async fn wait_until_stopped(pid: Pid, label: &Label, deadline: Option
         return;
     }
     process::kill(pid);
-    if timeout(KILL_WAIT, process::wait(pid)).await.is_err() {
+    wait_until_killed(pid, label, clock::now() + KILL_WAIT).await;
+}
+
+async fn wait_until_killed(pid: Pid, label: &Label, deadline: Instant) {
+    if timeout_at(deadline, process::wait(pid)).await.is_err() {
         telemetry::emit(&ChildStuck { pid, child: label.clone() });
+    }
+}
+
+/// Waits for children that were asked to stop, all at the same time: however many overstay, or never await, it takes no
+/// longer than for one of them.
+pub(super) async fn wait_until_all_stopped(asked: impl Iterator<Item = (Pid, Label, Option<Instant>)>) {
+    let (mut timed, mut unhurried) = (Vec::new(), Vec::new());
+    for (pid, label, deadline) in asked {
+        match deadline {
+            Some(deadline) => timed.push((deadline, pid, label)),
+            None => unhurried.push(pid),
+        }
+    }
+    // By deadline, so that nobody's is missed while another is waited for. For those without one last of all, so that
+    // whoever is stuck is named in time.
+    timed.sort_by_key(|(deadline, _, _)| *deadline);
+    let mut killed = Vec::new();
+    for (deadline, pid, label) in timed {
+        if timeout_at(deadline, process::wait(pid)).await.is_err() {
+            process::kill(pid);
+            killed.push((pid, label, clock::now() + KILL_WAIT));
+        }
+    }
+    for (pid, label, deadline) in killed {
+        wait_until_killed(pid, &label, deadline).await;
+    }
+    for pid in unhurried {
+        process::wait(pid).await;
     }
 }
 

@@ -3,14 +3,17 @@
 //! Its children are all alike in rank: they stop together, and each is restarted (or not) for itself.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::child::{Child, ask_to_stop, wait_until_stopped};
+use super::child::{Child, ask_to_stop, wait_until_all_stopped, wait_until_stopped};
 use super::intensity::{INTENSITY_DEFAULT, Intensity, PERIOD_DEFAULT};
 use super::of_supervisor;
 use super::reference::{ChildCounts, ChildError, DynamicRef, DynamicRequest};
 use super::report::{ChildRestarted, ChildStartFailed, IntensityReached};
-use super::spec::{ChildSpec, Spawner};
+use super::significant::{self, AutoShutdown};
+use super::spec::{ChildSpec, Extra, Spawner};
 use super::strategy::{Verdict, on_exit};
 use crate::clock;
 use crate::exit::ExitReason;
@@ -36,12 +39,13 @@ pub const CHILDREN_MAX_DEFAULT: usize = 1_000_000;
 /// carts.stop().await;
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct DynamicSupervisor {
     label: Label,
     intensity: u32,
     period: Duration,
     max_children: usize,
+    auto_shutdown: AutoShutdown,
+    extra: Option<Extra>,
 }
 
 impl DynamicSupervisor {
@@ -52,6 +56,8 @@ impl DynamicSupervisor {
             intensity: INTENSITY_DEFAULT,
             period: PERIOD_DEFAULT,
             max_children: CHILDREN_MAX_DEFAULT,
+            auto_shutdown: AutoShutdown::Never,
+            extra: None,
         }
     }
 
@@ -74,6 +80,38 @@ impl DynamicSupervisor {
     #[must_use]
     pub fn max_children(mut self, children: usize) -> Self {
         self.max_children = children;
+        self
+    }
+
+    /// Whether the supervisor ends by itself, with `Shutdown`, when [significant](ChildSpec::significant) children have
+    /// ended; unless told otherwise it does not. (OTP's `simple_one_for_one` can, Elixir's `DynamicSupervisor` can't.)
+    #[must_use]
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.auto_shutdown = auto_shutdown;
+        self
+    }
+
+    /// What every child is given at each start, by [`Spawner::extra`]; Elixir's `extra_arguments`. A second call replaces
+    /// the first one's.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use heronry::prelude::*;
+    /// use heronry::supervisor::Spawner;
+    ///
+    /// let carts = Supervisor::dynamic().extra("EUR").start().await?;
+    /// let cart = ChildSpec::new("cart 7", |spawner: Spawner| async move {
+    ///     let currency: &'static str = *spawner.extra().expect("the supervisor gives it");
+    ///     let body = move |_: Context<()>| async move { assert_eq!(currency, "EUR") };
+    ///     Ok(spawner.spawn(body)?.pid())
+    /// });
+    /// carts.start_child(cart.restart(Restart::Temporary)).await?;
+    /// carts.stop().await;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn extra(mut self, extra: impl Send + Sync + 'static) -> Self {
+        self.extra = Some(Arc::new(extra));
         self
     }
 
@@ -105,21 +143,32 @@ impl Default for DynamicSupervisor {
     }
 }
 
+impl fmt::Debug for DynamicSupervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamicSupervisor")
+            .field("label", &self.label)
+            .field("intensity", &self.intensity)
+            .field("period", &self.period)
+            .field("max_children", &self.max_children)
+            .field("auto_shutdown", &self.auto_shutdown)
+            .finish_non_exhaustive()
+    }
+}
+
 struct Running {
+    /// By the pid that each has; one that is about to be started again, by the pid that it had.
     children: HashMap<Pid, Child>,
-    /// Children that are in the mailbox, to be tried again.
-    restarting: usize,
     intensity: Intensity,
     described: DynamicSupervisor,
     ctx: Context<DynamicRequest>,
 }
 
-/// Restarts spent.
-struct GiveUp;
+/// The supervisor stops its children and ends with `Shutdown`.
+struct End;
 
 async fn run(described: DynamicSupervisor, ctx: Context<DynamicRequest>, ready: ReplyTo<()>) -> ExitReason {
     let intensity = Intensity::new(described.intensity, described.period);
-    let mut running = Running { children: HashMap::new(), restarting: 0, intensity, described, ctx };
+    let mut running = Running { children: HashMap::new(), intensity, described, ctx };
     ready.send(());
     loop {
         let outcome = match running.ctx.receive().await {
@@ -136,7 +185,7 @@ async fn run(described: DynamicSupervisor, ctx: Context<DynamicRequest>, ready: 
             Received::Info(Info::Exit(Exit { from, reason })) => running.child_ended(from, reason).await,
             Received::Info(Info::Down(_)) => Ok(()),
         };
-        if let Err(GiveUp) = outcome {
+        if let Err(End) = outcome {
             running.stop_all().await;
             return ExitReason::Shutdown;
         }
@@ -144,7 +193,7 @@ async fn run(described: DynamicSupervisor, ctx: Context<DynamicRequest>, ready: 
 }
 
 impl Running {
-    async fn handle(&mut self, request: DynamicRequest) -> Result<(), GiveUp> {
+    async fn handle(&mut self, request: DynamicRequest) -> Result<(), End> {
         match request {
             DynamicRequest::Which(reply_to) => {
                 reply_to.send(self.children.values().map(Child::info).collect())
@@ -152,9 +201,11 @@ impl Running {
             DynamicRequest::Count(reply_to) => reply_to.send(ChildCounts::of(self.children.values())),
             DynamicRequest::StartChild(spec, reply_to) => reply_to.send(self.start_child(spec).await),
             DynamicRequest::TerminateChild(pid, reply_to) => reply_to.send(self.terminate_child(pid).await),
-            DynamicRequest::TryAgain(child, reason) => {
-                self.restarting -= 1;
-                return self.restart(*child, reason).await;
+            DynamicRequest::TryAgain(was, reason) => {
+                // It may have been terminated meanwhile.
+                if let Some(child) = self.children.remove(&was) {
+                    return self.restart(was, child, reason).await;
+                }
             }
             DynamicRequest::Stop(_) => unreachable!("invariant: the loop takes Stop"),
         }
@@ -162,45 +213,52 @@ impl Running {
     }
 
     async fn start_child(&mut self, spec: ChildSpec) -> Result<Pid, ChildError> {
-        if self.children.len() + self.restarting >= self.described.max_children {
+        spec.check(self.described.auto_shutdown)?;
+        if self.children.len() >= self.described.max_children {
             return Err(ChildError::MaxChildren(self.described.max_children));
         }
-        let started = spec.start(self.ctx.pid(), 0).await;
+        let started = spec.start_with(self.ctx.pid(), 0, self.described.extra.clone()).await;
         let pid = started.map_err(|error| ChildError::Start(spec.id.clone(), error))?;
-        self.children.insert(pid, Child { spec, pid: Some(pid), restarts: 0, restarting: false });
+        self.children.insert(pid, Child::new(spec, pid));
         Ok(pid)
     }
 
     async fn terminate_child(&mut self, pid: Pid) -> Result<(), ChildError> {
         let child = self.children.remove(&pid).ok_or(ChildError::NotFound)?;
-        let deadline = ask_to_stop(&self.ctx, pid, child.spec.shutdown);
-        wait_until_stopped(pid, &child.spec.id, deadline).await;
+        if let Some(pid) = child.pid {
+            let deadline = ask_to_stop(&self.ctx, pid, child.spec.shutdown);
+            wait_until_stopped(pid, &child.spec.id, deadline).await;
+        }
         Ok(())
     }
 
-    async fn child_ended(&mut self, pid: Pid, reason: ExitReason) -> Result<(), GiveUp> {
-        let Some(child) = self.children.remove(&pid) else { return Ok(()) };
+    async fn child_ended(&mut self, pid: Pid, reason: ExitReason) -> Result<(), End> {
+        let Some(mut child) = self.children.remove(&pid) else { return Ok(()) };
+        child.pid = None;
         match on_exit(child.spec.restart, &reason) {
-            Verdict::Restart => self.restart(child, reason).await,
-            Verdict::Keep | Verdict::Forget => Ok(()),
+            Verdict::Restart => return self.restart(pid, child, reason).await,
+            Verdict::Keep | Verdict::Forget => {}
         }
+        let significant = child.spec.significant;
+        let others = || self.children.values().any(Child::is_significant);
+        if significant::ends_supervisor(self.described.auto_shutdown, significant, significant && others()) {
+            return Err(End);
+        }
+        Ok(())
     }
 
-    async fn restart(&mut self, mut child: Child, reason: ExitReason) -> Result<(), GiveUp> {
+    /// Starts the child again that had the pid `was`.
+    async fn restart(&mut self, was: Pid, mut child: Child, reason: ExitReason) -> Result<(), End> {
         let supervisor = self.ctx.pid();
         if !self.intensity.allow(clock::now()) {
-            telemetry::emit(&IntensityReached {
-                supervisor,
-                child: child.spec.id,
-                intensity: self.described.intensity,
-                period: self.described.period,
-                reason,
-            });
-            return Err(GiveUp);
+            telemetry::emit(&IntensityReached::new(supervisor, child.spec.id, &self.intensity, reason));
+            return Err(End);
         }
-        match child.spec.start(supervisor, child.restarts + 1).await {
+        let extra = self.described.extra.clone();
+        match child.spec.start_with(supervisor, child.restarts + 1, extra).await {
             Ok(pid) => {
                 child.restarts += 1;
+                child.restarting = false;
                 child.pid = Some(pid);
                 telemetry::emit(&ChildRestarted {
                     supervisor,
@@ -209,31 +267,32 @@ impl Running {
                     reason,
                 });
                 self.children.insert(pid, child);
-                Ok(())
             }
             Err(error) => {
                 let reason = error.into_reason();
-                let failed = child.spec.id.clone();
-                telemetry::emit(&ChildStartFailed { supervisor, child: failed, reason: reason.clone() });
+                telemetry::emit(&ChildStartFailed {
+                    supervisor,
+                    child: child.spec.id.clone(),
+                    reason: reason.clone(),
+                    tries_again: true,
+                });
+                child.restarting = true;
+                self.children.insert(was, child);
                 // Through the mailbox, so that a shutdown can overtake it.
-                self.restarting += 1;
-                self.ctx.send_self(DynamicRequest::TryAgain(Box::new(child), reason));
-                Ok(())
+                self.ctx.send_self(DynamicRequest::TryAgain(was, reason));
             }
         }
+        Ok(())
     }
 
-    /// Asks all children to stop, then waits for each.
+    /// Asks all children to stop, then waits for all.
     async fn stop_all(&mut self) {
-        let mut asked: Vec<_> = self
-            .children
-            .drain()
-            .map(|(pid, child)| (pid, ask_to_stop(&self.ctx, pid, child.spec.shutdown), child.spec.id))
-            .collect();
-        // By deadline, so that nobody's is missed while another is waited for; those without one come last.
-        asked.sort_by_key(|(_, deadline, _)| (deadline.is_none(), *deadline));
-        for (pid, deadline, label) in asked {
-            wait_until_stopped(pid, &label, deadline).await;
-        }
+        let ctx = &self.ctx;
+        let running = self.children.drain().filter_map(|(_, child)| child.pid.map(|pid| (pid, child.spec)));
+        let asked = running.map(|(pid, spec)| {
+            let deadline = ask_to_stop(ctx, pid, spec.shutdown);
+            (pid, spec.id, deadline)
+        });
+        wait_until_all_stopped(asked).await;
     }
 }

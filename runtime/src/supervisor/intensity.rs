@@ -26,6 +26,14 @@ impl Intensity {
         Self { max, period, restarts: VecDeque::new() }
     }
 
+    pub(super) fn max(&self) -> u32 {
+        self.max
+    }
+
+    pub(super) fn period(&self) -> Duration {
+        self.period
+    }
+
     /// Counts a restart; false if it is one too many.
     pub(super) fn allow(&mut self, now: Instant) -> bool {
         self.restarts.push_back(now);

@@ -1,9 +1,12 @@
 //! What one asks of a running supervisor.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::child::Child;
+use super::partition::Routes;
+use super::significant::SpecError;
 use super::spec::{ChildKind, ChildSpec, Restart};
 use crate::exit::ExitReason;
 use crate::name::Label;
@@ -22,12 +25,16 @@ pub struct ChildInfo {
     pub id: Label,
     /// Its process; `None` while it does not run.
     pub pid: Option<Pid>,
+    /// Whether its supervisor is about to start it again. OTP says `restarting` in place of the pid.
+    pub restarting: bool,
     /// Whether it is a supervisor.
     pub kind: ChildKind,
     /// Whether it is started again when it ends.
     pub restart: Restart,
     /// How often it was started again.
     pub restarts: u32,
+    /// Whether its end can end its supervisor.
+    pub significant: bool,
 }
 
 /// How many children a supervisor has.
@@ -63,10 +70,16 @@ impl ChildCounts {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ChildError {
-    /// A child of this id runs; nothing was done.
+    /// A child of this id was to be started and runs; nothing was done.
     AlreadyStarted(Pid),
     /// A spec of this id is there and its child does not run; restart it or delete it first.
     AlreadyPresent,
+    /// The child runs; nothing was done. Terminate it first.
+    Running(Pid),
+    /// The supervisor is about to start the child again; nothing was done. Terminate it first, to end the trying.
+    Restarting,
+    /// The spec does not fit the supervisor; nothing was started.
+    Spec(SpecError),
     /// The supervisor has no such child.
     NotFound,
     /// The child of this id did not start.
@@ -82,6 +95,9 @@ impl fmt::Display for ChildError {
         match self {
             Self::AlreadyStarted(pid) => write!(f, "the child runs already, as {pid}"),
             Self::AlreadyPresent => f.write_str("a child of this id is there already but does not run"),
+            Self::Running(pid) => write!(f, "the child runs, as {pid}"),
+            Self::Restarting => f.write_str("the child is about to be started again"),
+            Self::Spec(error) => error.fmt(f),
             Self::NotFound => f.write_str("the supervisor has no such child"),
             Self::Start(id, error) => write!(f, "child {id}: {error}"),
             Self::MaxChildren(max) => write!(f, "the supervisor has {max} children and takes no more"),
@@ -91,6 +107,12 @@ impl fmt::Display for ChildError {
 }
 
 impl std::error::Error for ChildError {}
+
+impl From<SpecError> for ChildError {
+    fn from(error: SpecError) -> Self {
+        Self::Spec(error)
+    }
+}
 
 impl From<CallError> for ChildError {
     fn from(error: CallError) -> Self {
@@ -106,9 +128,12 @@ pub(super) enum Request {
     StartChild(ChildSpec, ReplyTo<Result<Pid, ChildError>>),
     TerminateChild(Label, ReplyTo<Result<(), ChildError>>),
     RestartChild(Label, ReplyTo<Result<Pid, ChildError>>),
+    ChildSpec(Label, ReplyTo<Result<ChildSpec, ChildError>>),
     DeleteChild(Label, ReplyTo<Result<(), ChildError>>),
     /// From itself: a restart failed.
     TryAgain(Label, ExitReason),
+    /// To use that many partitions; how many there were.
+    Resize(usize, Arc<Routes>, ReplyTo<Result<usize, ChildError>>),
     Stop(ReplyTo<()>),
 }
 
@@ -119,8 +144,8 @@ pub(super) enum DynamicRequest {
     Count(ReplyTo<ChildCounts>),
     StartChild(ChildSpec, ReplyTo<Result<Pid, ChildError>>),
     TerminateChild(Pid, ReplyTo<Result<(), ChildError>>),
-    /// From itself: a restart failed.
-    TryAgain(Box<Child>, ExitReason),
+    /// From itself: a restart failed, of the child that had this pid.
+    TryAgain(Pid, ExitReason),
     Stop(ReplyTo<()>),
 }
 
@@ -159,12 +184,13 @@ impl SupervisorRef {
     /// Starts one more child, after all others in order.
     ///
     /// # Errors
-    /// [`ChildError`] if its id is taken or it does not start.
+    /// [`ChildError`] if its id is taken, its spec does not fit the supervisor, or it does not start.
     pub async fn start_child(&self, spec: ChildSpec) -> Result<Pid, ChildError> {
         self.addr.call(|reply_to| Request::StartChild(spec, reply_to), FOREVER).await?
     }
 
-    /// Stops a child and keeps its spec (a temporary child's is forgotten).
+    /// Stops a child and keeps its spec (a temporary child's is forgotten). One that is about to be started again stays
+    /// down.
     ///
     /// # Errors
     /// [`ChildError::NotFound`] if there is no such child.
@@ -176,7 +202,7 @@ impl SupervisorRef {
     /// Starts a child that does not run again.
     ///
     /// # Errors
-    /// [`ChildError`] if there is no such child, it runs, or it does not start.
+    /// [`ChildError`] if there is no such child, it runs or is about to, or it does not start.
     pub async fn restart_child(&self, id: impl Into<Label>) -> Result<Pid, ChildError> {
         let id = id.into();
         self.addr.call(|reply_to| Request::RestartChild(id, reply_to), FOREVER).await?
@@ -185,10 +211,23 @@ impl SupervisorRef {
     /// Forgets the spec of a child that does not run.
     ///
     /// # Errors
-    /// [`ChildError`] if there is no such child or it runs.
+    /// [`ChildError`] if there is no such child, or it runs or is about to.
     pub async fn delete_child(&self, id: impl Into<Label>) -> Result<(), ChildError> {
         let id = id.into();
         self.addr.call(|reply_to| Request::DeleteChild(id, reply_to), FOREVER).await?
+    }
+
+    /// The spec of a child. OTP's `get_childspec/2`.
+    ///
+    /// # Errors
+    /// [`ChildError::NotFound`] if there is no such child.
+    pub async fn child_spec(&self, id: impl Into<Label>) -> Result<ChildSpec, ChildError> {
+        let id = id.into();
+        self.addr.call(|reply_to| Request::ChildSpec(id, reply_to), FOREVER).await?
+    }
+
+    pub(super) async fn resize(&self, partitions: usize, routes: Arc<Routes>) -> Result<usize, ChildError> {
+        self.addr.call(|reply_to| Request::Resize(partitions, routes, reply_to), FOREVER).await?
     }
 
     /// Stops the children in reverse order and ends the supervisor with `Shutdown`; returns when it has ended.
@@ -220,7 +259,7 @@ impl DynamicRef {
         self.addr.pid()
     }
 
-    /// Its children, in no order.
+    /// Its children, in no order; those that are about to be started again among them.
     ///
     /// # Errors
     /// [`CallError`] if the supervisor has ended.
@@ -239,12 +278,12 @@ impl DynamicRef {
     /// Starts a child and waits until it is ready. Ids need not be unique.
     ///
     /// # Errors
-    /// [`ChildError`] if the supervisor is full, has ended, or the child does not start.
+    /// [`ChildError`] if the supervisor is full, has ended, the spec does not fit it, or the child does not start.
     pub async fn start_child(&self, spec: ChildSpec) -> Result<Pid, ChildError> {
         self.addr.call(|reply_to| DynamicRequest::StartChild(spec, reply_to), FOREVER).await?
     }
 
-    /// Stops a child and forgets it.
+    /// Stops a child and forgets it. While a child is about to be started again, the pid that it had stands for it.
     ///
     /// # Errors
     /// [`ChildError::NotFound`] if there is no such child.
@@ -257,5 +296,10 @@ impl DynamicRef {
         // As for SupervisorRef::stop.
         drop(self.addr.call(DynamicRequest::Stop, FOREVER).await);
         self.addr.wait().await;
+    }
+
+    /// Waits until the supervisor has ended and gives its exit reason.
+    pub async fn wait(&self) -> ExitReason {
+        self.addr.wait().await
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::intensity::Intensity;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
@@ -22,7 +23,7 @@ pub struct ChildRestarted {
     pub reason: ExitReason,
 }
 
-/// A child could not be started again; the supervisor tries once more: `heronry.supervisor.start_failed`.
+/// A child could not be started: `heronry.supervisor.start_failed`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ChildStartFailed {
@@ -32,6 +33,8 @@ pub struct ChildStartFailed {
     pub child: Label,
     /// Why it did not start.
     pub reason: ExitReason,
+    /// Whether the supervisor tries again (it was a restart), or ends itself (it was starting).
+    pub tries_again: bool,
 }
 
 /// A supervisor had to restart too often and gives up: `heronry.supervisor.intensity_reached`.
@@ -50,6 +53,12 @@ pub struct IntensityReached {
     pub reason: ExitReason,
 }
 
+impl IntensityReached {
+    pub(super) fn new(supervisor: Pid, child: Label, allowed: &Intensity, reason: ExitReason) -> Self {
+        Self { supervisor, child, intensity: allowed.max(), period: allowed.period(), reason }
+    }
+}
+
 impl fmt::Display for ChildRestarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { supervisor, child, restarts, reason } = self;
@@ -59,8 +68,9 @@ impl fmt::Display for ChildRestarted {
 
 impl fmt::Display for ChildStartFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { supervisor, child, reason } = self;
-        write!(f, "supervisor {supervisor} could not start {child} and tries again: {reason}")
+        let Self { supervisor, child, reason, tries_again } = self;
+        let then = if *tries_again { "tries again" } else { "ends" };
+        write!(f, "supervisor {supervisor} could not start {child} and {then}: {reason}")
     }
 }
 

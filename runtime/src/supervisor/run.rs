@@ -1,9 +1,13 @@
 //! The process of a supervisor with a fixed strategy: carries out what `strategy.rs` decides.
 
+use std::ops::Range;
+
 use super::child::{Child, ask_to_stop, wait_until_stopped};
 use super::intensity::Intensity;
+use super::partition::Routes;
 use super::reference::{ChildCounts, ChildError, Request};
 use super::report::{ChildRestarted, ChildStartFailed, IntensityReached};
+use super::significant::{self, AutoShutdown, SpecError};
 use super::spec::{ChildSpec, Restart};
 use super::strategy::{Verdict, affected, on_exit};
 use super::{Strategy, Supervisor};
@@ -17,62 +21,81 @@ use crate::telemetry;
 
 struct Running {
     strategy: Strategy,
+    auto_shutdown: AutoShutdown,
     children: Vec<Child>,
     intensity: Intensity,
-    limits: (u32, std::time::Duration),
     ctx: Context<Request>,
 }
 
-/// The supervisor cannot go on.
-struct GiveUp(ExitReason);
+/// The supervisor stops its children and ends.
+struct End(ExitReason);
 
 pub(super) async fn run(supervisor: Supervisor, ctx: Context<Request>, ready: ReplyTo<()>) -> ExitReason {
-    let limits = (supervisor.intensity, supervisor.period);
+    if let Err(error) = check(&supervisor) {
+        return error.into();
+    }
     let mut running = Running {
         strategy: supervisor.strategy,
+        auto_shutdown: supervisor.auto_shutdown,
         children: Vec::with_capacity(supervisor.children.len()),
-        intensity: Intensity::new(limits.0, limits.1),
-        limits,
+        intensity: Intensity::new(supervisor.intensity, supervisor.period),
         ctx,
     };
     for spec in supervisor.children {
-        if running.position(&spec.id).is_some() {
-            running.stop_range(0..running.children.len()).await;
-            return ExitReason::custom(format!("two children have the id {}", spec.id));
-        }
-        if let Err(error) = running.start_child(spec).await {
-            running.stop_range(0..running.children.len()).await;
-            return error.into();
+        if let Err((id, error)) = running.add(spec).await {
+            running.stop_all().await;
+            return running.start_failed(id, error.into_reason());
         }
     }
     ready.send(());
     loop {
         let outcome = match running.ctx.receive().await {
             Received::Message(Request::Stop(reply_to)) => {
-                running.stop_range(0..running.children.len()).await;
+                running.stop_all().await;
                 reply_to.send(());
                 return ExitReason::Shutdown;
             }
             Received::Message(request) => running.handle(request).await,
             Received::Info(Info::Exit(Exit { from, reason })) if Some(from) == running.ctx.parent() => {
-                Err(GiveUp(reason))
+                Err(End(reason))
             }
             Received::Info(Info::Exit(Exit { from, reason })) => running.child_ended(from, reason).await,
             Received::Info(Info::Down(_)) => Ok(()),
         };
-        if let Err(GiveUp(reason)) = outcome {
-            running.stop_range(0..running.children.len()).await;
+        if let Err(End(reason)) = outcome {
+            running.stop_all().await;
             return reason;
         }
     }
 }
 
+/// Before any child starts, as OTP does.
+fn check(supervisor: &Supervisor) -> Result<(), SpecError> {
+    let specs = &supervisor.children;
+    for (at, spec) in specs.iter().enumerate() {
+        spec.check(supervisor.auto_shutdown)?;
+        if specs[..at].iter().any(|before| before.id == spec.id) {
+            return Err(SpecError::DuplicateId(spec.id.clone()));
+        }
+    }
+    Ok(())
+}
+
 impl Running {
     fn position(&self, id: &Label) -> Option<usize> {
-        self.children.iter().position(|child| child.spec.id.as_str() == id.as_str())
+        self.children.iter().position(|child| child.spec.id == *id)
     }
 
-    async fn handle(&mut self, request: Request) -> Result<(), GiveUp> {
+    /// Tells of a start that failed; with what the supervisor ends: OTP's `{shutdown, {failed_to_start_child, ..}}`. It
+    /// is an orderly end, since the one who starts the supervisor hears of it.
+    fn start_failed(&self, child: Label, reason: ExitReason) -> ExitReason {
+        let end = ExitReason::shutdown_with(format!("failed to start child {child}: {reason}"));
+        let supervisor = self.ctx.pid();
+        telemetry::emit(&ChildStartFailed { supervisor, child, reason, tries_again: false });
+        end
+    }
+
+    async fn handle(&mut self, request: Request) -> Result<(), End> {
         match request {
             Request::Which(reply_to) => reply_to.send(self.children.iter().map(Child::info).collect()),
             Request::Count(reply_to) => reply_to.send(ChildCounts::of(&self.children)),
@@ -80,6 +103,10 @@ impl Running {
             Request::TerminateChild(id, reply_to) => reply_to.send(self.terminate_child(&id).await),
             Request::RestartChild(id, reply_to) => reply_to.send(self.restart_child(&id).await),
             Request::DeleteChild(id, reply_to) => reply_to.send(self.delete_child(&id)),
+            Request::ChildSpec(id, reply_to) => {
+                let child = self.position(&id).map(|at| self.children[at].spec.clone());
+                reply_to.send(child.ok_or(ChildError::NotFound));
+            }
             Request::TryAgain(id, reason) => {
                 if let Some(at) = self.position(&id)
                     && std::mem::take(&mut self.children[at].restarting)
@@ -87,109 +114,136 @@ impl Running {
                     return self.restart(at, reason).await;
                 }
             }
+            Request::Resize(partitions, routes, reply_to) => {
+                reply_to.send(self.resize(partitions, &routes).await);
+            }
             Request::Stop(_) => unreachable!("invariant: the loop takes Stop"),
         }
         Ok(())
     }
 
+    /// Starts a child for the first time, behind all others.
+    async fn add(&mut self, spec: ChildSpec) -> Result<Pid, (Label, StartError)> {
+        match spec.start(self.ctx.pid(), 0).await {
+            Ok(pid) => {
+                self.children.push(Child::new(spec, pid));
+                Ok(pid)
+            }
+            Err(error) => Err((spec.id, error)),
+        }
+    }
+
     async fn start_child(&mut self, spec: ChildSpec) -> Result<Pid, ChildError> {
+        spec.check(self.auto_shutdown)?;
         if let Some(at) = self.position(&spec.id) {
             return Err(match self.children[at].pid {
                 Some(pid) => ChildError::AlreadyStarted(pid),
                 None => ChildError::AlreadyPresent,
             });
         }
-        let pid =
-            spec.start(self.ctx.pid(), 0).await.map_err(|error| ChildError::Start(spec.id.clone(), error))?;
-        self.children.push(Child { spec, pid: Some(pid), restarts: 0, restarting: false });
-        Ok(pid)
+        self.add(spec).await.map_err(|(id, error)| ChildError::Start(id, error))
     }
 
     async fn terminate_child(&mut self, id: &Label) -> Result<(), ChildError> {
         let at = self.position(id).ok_or(ChildError::NotFound)?;
         self.stop_range(at..at + 1).await;
-        if self.children[at].spec.restart == Restart::Temporary {
-            self.children.remove(at);
-        }
         Ok(())
     }
 
     async fn restart_child(&mut self, id: &Label) -> Result<Pid, ChildError> {
-        let at = self.position(id).ok_or(ChildError::NotFound)?;
-        if let Some(pid) = self.children[at].pid {
-            return Err(ChildError::AlreadyStarted(pid));
-        }
+        let at = self.down(id)?;
         self.start_again(at).await.map_err(|error| ChildError::Start(id.clone(), error))
     }
 
     fn delete_child(&mut self, id: &Label) -> Result<(), ChildError> {
-        let at = self.position(id).ok_or(ChildError::NotFound)?;
-        if let Some(pid) = self.children[at].pid {
-            return Err(ChildError::AlreadyStarted(pid));
-        }
+        let at = self.down(id)?;
         self.children.remove(at);
         Ok(())
     }
 
-    async fn child_ended(&mut self, pid: Pid, reason: ExitReason) -> Result<(), GiveUp> {
-        let Some(at) = self.children.iter().position(|child| child.pid == Some(pid)) else {
-            return Ok(()); // a child that was stopped, or somebody else's exit signal
-        };
-        self.children[at].pid = None;
-        match on_exit(self.children[at].spec.restart, &reason) {
-            Verdict::Restart => self.restart(at, reason).await,
-            Verdict::Keep => Ok(()),
-            Verdict::Forget => {
-                self.children.remove(at);
-                Ok(())
+    /// Makes the keys of a partition supervisor lead to the first so many of its children, and ends the others.
+    async fn resize(&mut self, partitions: usize, routes: &Routes) -> Result<usize, ChildError> {
+        let before = routes.used();
+        let id = |partition: usize| Label::from(partition.to_string());
+        for partition in before..partitions {
+            match self.restart_child(&id(partition)).await {
+                // A sibling's restart may have taken it along.
+                Ok(_) | Err(ChildError::Running(_) | ChildError::Restarting) => {}
+                Err(error) => return Err(error),
             }
+        }
+        routes.set_used(partitions);
+        for partition in (partitions..before).rev() {
+            match self.terminate_child(&id(partition)).await {
+                // A temporary one that has ended is forgotten.
+                Ok(()) | Err(ChildError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(before)
+    }
+
+    /// The position of a child that neither runs nor is about to.
+    fn down(&self, id: &Label) -> Result<usize, ChildError> {
+        let at = self.position(id).ok_or(ChildError::NotFound)?;
+        match &self.children[at] {
+            Child { pid: Some(pid), .. } => Err(ChildError::Running(*pid)),
+            Child { restarting: true, .. } => Err(ChildError::Restarting),
+            Child { pid: None, restarting: false, .. } => Ok(at),
         }
     }
 
+    async fn child_ended(&mut self, pid: Pid, reason: ExitReason) -> Result<(), End> {
+        let Some(at) = self.children.iter().position(|child| child.pid == Some(pid)) else {
+            return Ok(()); // a child that was stopped, or somebody else's exit signal
+        };
+        let child = &mut self.children[at];
+        child.pid = None;
+        let significant = child.spec.significant;
+        match on_exit(child.spec.restart, &reason) {
+            Verdict::Restart => return self.restart(at, reason).await,
+            Verdict::Keep => {}
+            Verdict::Forget => drop(self.children.remove(at)),
+        }
+        let others = self.children.iter().any(Child::is_significant);
+        if significant::ends_supervisor(self.auto_shutdown, significant, others) {
+            return Err(End(ExitReason::Shutdown));
+        }
+        Ok(())
+    }
+
     /// Restarts a child that ended, and those that its strategy takes with it.
-    async fn restart(&mut self, dead: usize, reason: ExitReason) -> Result<(), GiveUp> {
+    async fn restart(&mut self, dead: usize, reason: ExitReason) -> Result<(), End> {
+        let supervisor = self.ctx.pid();
         if !self.intensity.allow(clock::now()) {
-            telemetry::emit(&IntensityReached {
-                supervisor: self.ctx.pid(),
-                child: self.children[dead].spec.id.clone(),
-                intensity: self.limits.0,
-                period: self.limits.1,
-                reason,
-            });
-            return Err(GiveUp(ExitReason::Shutdown));
+            let child = self.children[dead].spec.id.clone();
+            telemetry::emit(&IntensityReached::new(supervisor, child, &self.intensity, reason));
+            return Err(End(ExitReason::Shutdown));
         }
         let range = affected(self.strategy, dead, self.children.len());
-        self.stop_range(range.clone()).await;
-        let mut at = range.start;
-        let mut left = range.len();
-        while left > 0 {
-            left -= 1;
-            // A temporary child goes with its siblings but does not come back with them.
-            if self.children[at].spec.restart == Restart::Temporary {
-                self.children.remove(at);
-                continue;
-            }
+        // A temporary child goes with its siblings but does not come back with them.
+        for at in self.stop_range(range).await {
             if let Err(error) = self.start_again(at).await {
-                let child = self.children[at].spec.id.clone();
-                let reason = error.into_reason();
+                let child = &mut self.children[at];
+                child.restarting = true;
+                let (child, reason) = (child.spec.id.clone(), error.into_reason());
                 telemetry::emit(&ChildStartFailed {
-                    supervisor: self.ctx.pid(),
+                    supervisor,
                     child: child.clone(),
                     reason: reason.clone(),
+                    tries_again: true,
                 });
-                self.children[at].restarting = true;
                 // Through the mailbox, so that a shutdown can overtake it.
                 self.ctx.send_self(Request::TryAgain(child, reason));
                 return Ok(());
             }
             let child = &self.children[at];
             telemetry::emit(&ChildRestarted {
-                supervisor: self.ctx.pid(),
+                supervisor,
                 child: child.spec.id.clone(),
                 restarts: child.restarts,
                 reason: reason.clone(),
             });
-            at += 1;
         }
         Ok(())
     }
@@ -198,20 +252,30 @@ impl Running {
         let child = &mut self.children[at];
         let pid = child.spec.start(self.ctx.pid(), child.restarts + 1).await?;
         child.restarts += 1;
-        child.restarting = false;
         child.pid = Some(pid);
         Ok(pid)
     }
 
-    /// Stops the children at these positions, the last one first, one after the other.
-    async fn stop_range(&mut self, range: std::ops::Range<usize>) {
-        for at in range.rev() {
+    async fn stop_all(&mut self) {
+        self.stop_range(0..self.children.len()).await;
+    }
+
+    /// Stops the children at these positions, the last one first, one after the other, and forgets the temporary ones;
+    /// the positions of those that are left.
+    async fn stop_range(&mut self, range: Range<usize>) -> Range<usize> {
+        let mut end = range.end;
+        for at in range.clone().rev() {
             let child = &mut self.children[at];
             child.restarting = false;
             if let Some(pid) = child.pid.take() {
                 let deadline = ask_to_stop(&self.ctx, pid, child.spec.shutdown);
                 wait_until_stopped(pid, &child.spec.id, deadline).await;
             }
+            if child.spec.restart == Restart::Temporary {
+                self.children.remove(at);
+                end -= 1;
+            }
         }
+        range.start..end
     }
 }

@@ -1,11 +1,13 @@
 //! Child specs: what a supervisor needs to know to start, judge and stop a child.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::significant::{self, AutoShutdown, SpecError};
 use super::{DynamicSupervisor, Supervisor};
 use crate::exit::{ExitReason, IntoExitReason};
 use crate::name::{Label, Name};
@@ -56,22 +58,33 @@ type OnceStart = Box<dyn FnOnce(Spawner) -> Started + Send>;
 #[derive(Clone)]
 pub struct ChildSpec {
     pub(super) id: Label,
+    /// What its process is called, if not by the id.
+    label: Option<Label>,
     name: Option<Arc<str>>,
     pub(super) restart: Restart,
     pub(super) shutdown: Shutdown,
+    pub(super) significant: bool,
     pub(super) kind: ChildKind,
     pub(super) start: Start,
 }
 
 /// Given to a spec's start function: spawns the child as it must be spawned, linked to its supervisor and labelled.
-#[derive(Debug)]
 pub struct Spawner {
     options: SpawnOptions,
     supervisor: Pid,
+    extra: Option<Extra>,
 }
 
+/// What a dynamic supervisor gives to every child that it starts.
+pub(super) type Extra = Arc<dyn Any + Send + Sync>;
+
 impl Spawner {
-    fn new(spec: &ChildSpec, supervisor: Pid, restarts: u32) -> Result<Self, StartError> {
+    fn new(
+        spec: &ChildSpec,
+        supervisor: Pid,
+        restarts: u32,
+        extra: Option<Extra>,
+    ) -> Result<Self, StartError> {
         let name = spec.name.clone().map(Name::parse).transpose();
         let name = name.map_err(|error| StartError::Name(RegisterError::Name(error)))?;
         let kind = match spec.kind {
@@ -79,12 +92,12 @@ impl Spawner {
             ChildKind::Supervisor => ProcessKind::Supervisor,
         };
         let options = SpawnOptions::new()
-            .label(spec.id.clone())
+            .label(spec.label.as_ref().unwrap_or(&spec.id).clone())
             .name(name)
             .parent(supervisor)
             .kind(kind)
             .restarts(restarts);
-        Ok(Self { options, supervisor })
+        Ok(Self { options, supervisor, extra })
     }
 
     /// Sets more of the child's spawn options.
@@ -97,6 +110,12 @@ impl Spawner {
     #[cfg(feature = "ractor")]
     pub(crate) fn called(&self) -> (Option<&Label>, Option<&Name>) {
         self.options.called()
+    }
+
+    /// What the dynamic supervisor gives to each of its children, see
+    /// [`DynamicSupervisor::extra`](DynamicSupervisor::extra); `None` if it gives nothing of this type.
+    pub fn extra<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.extra.clone()?.downcast().ok()
     }
 
     /// Spawns a process that is ready at once.
@@ -204,9 +223,50 @@ impl ChildSpec {
         Self::new(id, start).kind(ChildKind::Supervisor)
     }
 
+    /// Makes it one partition of many.
+    pub(super) fn of_partition(mut self, partition: usize) -> Self {
+        self.label = Some(Label::from(format!("{} {partition}", self.id)));
+        self.id = Label::from(partition.to_string());
+        self
+    }
+
+    /// Calls `started` with the pid of each incarnation.
+    pub(super) fn on_start<F: Fn(Pid) + Clone + Send + Sync + 'static>(self, started: F) -> Self {
+        let noted = |starting: Started, started: F| -> Started {
+            Box::pin(async move { starting.await.inspect(|pid| started(*pid)) })
+        };
+        let start = match self.start {
+            Start::Again(start) => {
+                Start::Again(Arc::new(move |spawner| noted(start(spawner), started.clone())))
+            }
+            Start::Once(start) => {
+                let start = start
+                    .lock()
+                    .take()
+                    .map(|start| -> OnceStart { Box::new(move |spawner| noted(start(spawner), started)) });
+                Start::Once(Arc::new(Mutex::new(start)))
+            }
+        };
+        Self { start, ..self }
+    }
+
+    /// Whether a supervisor of this policy takes the child.
+    pub(super) fn check(&self, auto_shutdown: AutoShutdown) -> Result<(), SpecError> {
+        significant::check(auto_shutdown, &self.id, self.restart, self.significant)
+    }
+
     /// Starts one incarnation of the child.
     pub(super) async fn start(&self, supervisor: Pid, restarts: u32) -> Result<Pid, StartError> {
-        let mut spawner = Some(Spawner::new(self, supervisor, restarts)?);
+        self.start_with(supervisor, restarts, None).await
+    }
+
+    pub(super) async fn start_with(
+        &self,
+        supervisor: Pid,
+        restarts: u32,
+        extra: Option<Extra>,
+    ) -> Result<Pid, StartError> {
+        let mut spawner = Some(Spawner::new(self, supervisor, restarts, extra)?);
         let mut starting: Option<Started> = None;
         std::future::poll_fn(|cx| {
             let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &mut starting {
@@ -235,9 +295,11 @@ impl ChildSpec {
     fn with(id: Label, start: Start) -> Self {
         Self {
             id,
+            label: None,
             name: None,
             restart: Restart::Permanent,
             shutdown: Shutdown::After(SHUTDOWN_DEFAULT),
+            significant: false,
             kind: ChildKind::Worker,
             start,
         }
@@ -271,6 +333,13 @@ impl ChildSpec {
         self
     }
 
+    /// Whether its end, if it is not restarted, can end its supervisor: see [`AutoShutdown`](super::AutoShutdown).
+    #[must_use]
+    pub fn significant(mut self, significant: bool) -> Self {
+        self.significant = significant;
+        self
+    }
+
     /// How the child is stopped.
     #[must_use]
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
@@ -284,12 +353,22 @@ impl ChildSpec {
     }
 }
 
+impl fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawner")
+            .field("options", &self.options)
+            .field("supervisor", &self.supervisor)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for ChildSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChildSpec")
             .field("id", &self.id)
             .field("restart", &self.restart)
             .field("shutdown", &self.shutdown)
+            .field("significant", &self.significant)
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }

@@ -266,6 +266,11 @@ impl TaskSupervisorRef {
         self.inner.stop().await;
     }
 
+    /// Waits until the supervisor has ended and gives its exit reason.
+    pub async fn wait(&self) -> ExitReason {
+        self.inner.wait().await
+    }
+
     async fn start_task<F>(&self, link: Option<Pid>, work: F) -> Result<Task<F::Output>, ChildError>
     where
         F: Future<Output: Send + 'static> + Send + 'static,

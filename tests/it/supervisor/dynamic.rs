@@ -1,11 +1,12 @@
 //! Supervisors whose children come and go.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use heronry::prelude::*;
 use heronry::process;
-use heronry::supervisor::{ChildError, DynamicRef, DynamicSupervisor};
+use heronry::supervisor::{ChildError, DynamicRef, DynamicSupervisor, Spawner};
 use tokio::time::Instant;
 
 use super::lab::{End, Lab, OFTEN, PERIOD, dynamic_children, idle, stubborn, wait, watch};
@@ -167,4 +168,56 @@ async fn a_stop_kills_each_child_when_its_own_time_is_up() {
     for (seconds, end) in ends {
         assert_eq!(end.await.expect("no panic"), seconds);
     }
+}
+
+/// Children that never await can't even be killed. However many there are, they are waited for at the same time.
+#[test]
+fn a_stop_waits_for_children_that_never_await_only_once() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(8).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let over = Arc::new(AtomicBool::new(false));
+    let until = over.clone();
+    let took = runtime.block_on(async move {
+        let tree = start(Supervisor::dynamic()).await;
+        for _ in 0..4 {
+            let over = until.clone();
+            let blocks = ChildSpec::process("blocks", move |_: Context<()>| {
+                let over = over.clone();
+                async move {
+                    while !over.load(Ordering::SeqCst) {
+                        std::thread::park_timeout(Duration::from_millis(20));
+                    }
+                }
+            });
+            add(&tree, blocks.restart(Restart::Temporary).shutdown(Shutdown::BrutalKill)).await;
+        }
+        let before = Instant::now();
+        within("the stop", tree.stop()).await;
+        before.elapsed()
+    });
+    over.store(true, Ordering::SeqCst);
+    assert!(took >= Duration::from_secs(5) && took < Duration::from_secs(8), "{took:?}");
+}
+
+#[tokio::test]
+async fn what_is_extra_is_given_to_each_start() {
+    let lab = Lab::default();
+    let noted = lab.clone();
+    let supervisor = Supervisor::dynamic().extra("first").extra("second").intensity(OFTEN, PERIOD);
+    let tree = start(supervisor).await;
+    let spec = ChildSpec::new("child", move |spawner: Spawner| {
+        let lab = noted.clone();
+        async move {
+            assert!(spawner.extra::<u32>().is_none(), "nothing of this type is given");
+            lab.note(*spawner.extra::<&'static str>().expect("the supervisor gives it"));
+            Ok(spawner.spawn(|_: Context<()>| std::future::pending::<()>())?.pid())
+        }
+    });
+    let first = add(&tree, spec).await;
+    process::kill(first);
+    within("its end", wait(first)).await;
+    assert_eq!(dynamic_children(&tree).await[0].restarts, 1);
+    assert_eq!(lab.journal(), ["second", "second"]);
+    within("the stop", tree.stop()).await;
+    assert_eq!(within("its end", tree.wait()).await, ExitReason::Shutdown);
 }

@@ -1,13 +1,14 @@
 //! Children that note when they start and stop, fail to start when told, and end when told.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use heronry::prelude::*;
 use heronry::process;
 use heronry::supervisor::{ChildInfo, DynamicRef, SupervisorRef};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::support::within;
 
@@ -167,4 +168,48 @@ pub(super) async fn watch(pid: Pid) -> impl Future<Output = ExitReason> + Send +
 /// Waits until a process has ended: its reason, or `NoProc` if it had ended before.
 pub(super) async fn wait(pid: Pid) -> ExitReason {
     watch(pid).await.await
+}
+
+/// A child whose restarts can be held and made to fail.
+#[derive(Clone, Default)]
+pub(super) struct Gate(Arc<GateState>);
+
+#[derive(Default)]
+struct GateState {
+    closed: AtomicBool,
+    reached: Notify,
+    opened: Notify,
+}
+
+impl Gate {
+    pub(super) fn spec(&self, id: &'static str) -> ChildSpec {
+        let gate = self.0.clone();
+        ChildSpec::new(id, move |spawner| {
+            let gate = gate.clone();
+            async move {
+                if gate.closed.load(Ordering::SeqCst) {
+                    gate.reached.notify_one();
+                    gate.opened.notified().await;
+                    return Err(StartError::Init(ExitReason::custom("no luck")));
+                }
+                Ok(spawner.spawn(|_: Context<()>| std::future::pending::<()>())?.pid())
+            }
+        })
+    }
+
+    /// From now on a start waits and then fails.
+    pub(super) fn close(&self) {
+        self.0.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until a start waits.
+    pub(super) async fn reached(&self) {
+        within("a start", self.0.reached.notified()).await;
+    }
+
+    /// Fails the start that waits; later ones succeed.
+    pub(super) fn fail(&self) {
+        self.0.closed.store(false, Ordering::SeqCst);
+        self.0.opened.notify_one();
+    }
 }

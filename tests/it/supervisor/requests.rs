@@ -4,7 +4,7 @@ use heronry::prelude::*;
 use heronry::process;
 use heronry::supervisor::ChildError;
 
-use super::lab::{Lab, child, children, idle, pid, start};
+use super::lab::{Gate, Lab, child, children, idle, pid, start};
 use crate::support::within;
 
 #[tokio::test]
@@ -13,8 +13,8 @@ async fn children_are_terminated_restarted_and_deleted() {
     let tree = start(Supervisor::one_for_one().child(lab.child("a")).child(lab.child("b"))).await;
     let first = pid(&tree, "a").await;
     within("the requests", async {
-        assert_eq!(tree.restart_child("a").await, Err(ChildError::AlreadyStarted(first)));
-        assert_eq!(tree.delete_child("a").await, Err(ChildError::AlreadyStarted(first)));
+        assert_eq!(tree.restart_child("a").await, Err(ChildError::Running(first)));
+        assert_eq!(tree.delete_child("a").await, Err(ChildError::Running(first)));
         assert_eq!(tree.start_child(idle("a")).await, Err(ChildError::AlreadyStarted(first)));
 
         assert_eq!(tree.terminate_child("a").await, Ok(()));
@@ -153,4 +153,52 @@ async fn a_spec_that_starts_once_is_refused_the_second_time() {
     assert!(matches!(&again, Err(ChildError::Start(id, _)) if id.as_str() == "once"), "{again:?}");
     assert!(lab.addr("a").is_alive());
     within("the stop", tree.stop()).await;
+}
+
+/// OTP: `restarting` for a restart and a deletion, `already_present` for a start; a termination ends the trying.
+#[tokio::test(start_paused = true)]
+async fn a_child_that_is_about_to_be_started_again_says_so() {
+    let gate = Gate::default();
+    let tree = start(Supervisor::one_for_one().child(gate.spec("gated"))).await;
+    let first = pid(&tree, "gated").await;
+    gate.close();
+    process::kill(first);
+    gate.reached().await;
+    // All of these are in the mailbox before the restart fails and is tried again.
+    let requests = async {
+        tokio::join!(
+            biased;
+            tree.which_children(),
+            tree.restart_child("gated"),
+            tree.delete_child("gated"),
+            tree.start_child(idle("gated")),
+            tree.terminate_child("gated"),
+            tree.restart_child("gated"),
+            async { gate.fail() }
+        )
+    };
+    let (which, restarted, deleted, started, terminated, again, ()) = within("the answers", requests).await;
+    let which = which.expect("the supervisor lives");
+    assert_eq!((which[0].pid, which[0].restarting), (None, true));
+    assert_eq!(restarted, Err(ChildError::Restarting));
+    assert_eq!(deleted, Err(ChildError::Restarting));
+    assert_eq!(started, Err(ChildError::AlreadyPresent));
+    assert_eq!(terminated, Ok(()));
+    let again = again.expect("it starts");
+    let gated = child(&tree, "gated").await.expect("it is there");
+    assert_eq!((gated.pid, gated.restarting, gated.restarts), (Some(again), false, 1));
+    within("the stop", tree.stop()).await;
+}
+
+#[tokio::test]
+async fn the_spec_of_a_child_can_be_had_and_started_elsewhere() {
+    let lab = Lab::default();
+    let tree = start(Supervisor::one_for_one().child(lab.child("a").restart(Restart::Transient))).await;
+    let spec = within("the spec", tree.child_spec("a")).await.expect("it is there");
+    assert_eq!(spec.id(), "a");
+    let none = within("an answer", tree.child_spec("b")).await.map(drop);
+    assert_eq!(none, Err(ChildError::NotFound));
+    let other = start(Supervisor::one_for_one().child(spec)).await;
+    assert_eq!(child(&other, "a").await.map(|child| child.restart), Some(Restart::Transient));
+    within("the stops", async { tokio::join!(tree.stop(), other.stop()) }).await;
 }

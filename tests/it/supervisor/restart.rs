@@ -1,16 +1,13 @@
 //! Which children are restarted, how often, and what becomes of a restart that fails.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use heronry::inspect;
 use heronry::prelude::*;
 use heronry::process;
 use heronry::supervisor::ChildError;
-use tokio::sync::Notify;
 
-use super::lab::{End, Lab, OFTEN, PERIOD, child, children, idle, pid, start, watch};
+use super::lab::{End, Gate, Lab, OFTEN, PERIOD, child, children, idle, pid, start, watch};
 use crate::support::within;
 
 fn boom() -> ExitReason {
@@ -176,58 +173,63 @@ async fn a_restart_that_fails_is_tried_again_and_each_try_counts() {
     }
 }
 
-/// A child `gated` whose first restart waits for the gate and then fails; later ones succeed.
-fn gated(gate: &Arc<Notify>) -> (ChildSpec, Arc<AtomicU32>) {
-    let starts = Arc::new(AtomicU32::new(0));
-    let (gate, counted) = (gate.clone(), starts.clone());
-    let spec = ChildSpec::new("gated", move |spawner| {
-        let (gate, nth) = (gate.clone(), counted.fetch_add(1, Ordering::SeqCst));
-        async move {
-            if nth == 1 {
-                gate.notified().await;
-                return Err(StartError::Init(ExitReason::custom("no luck")));
-            }
-            Ok(spawner.spawn(|_: Context<()>| std::future::pending::<()>())?.pid())
-        }
-    });
-    (spec, starts)
-}
-
 /// OTP: `terminate_child` on a child that is being restarted ends the trying.
 #[tokio::test]
 async fn a_child_terminated_while_its_restart_is_tried_again_stays_down() {
-    let gate = Arc::new(Notify::new());
-    let (spec, starts) = gated(&gate);
-    let tree = start(Supervisor::one_for_one().intensity(OFTEN, PERIOD).child(spec)).await;
+    let gate = Gate::default();
+    let tree = start(Supervisor::one_for_one().intensity(OFTEN, PERIOD).child(gate.spec("gated"))).await;
+    gate.close();
     process::kill(pid(&tree, "gated").await);
-    crate::support::eventually("the restart", || starts.load(Ordering::SeqCst) == 2).await;
+    gate.reached().await;
     let (terminated, ()) = within("the request", async {
         // Polled in this order: the request is in the mailbox before the restart fails.
-        tokio::join!(biased; tree.terminate_child("gated"), async { gate.notify_one() })
+        tokio::join!(biased; tree.terminate_child("gated"), async { gate.fail() })
     })
     .await;
     assert_eq!(terminated, Ok(()));
     let gated = child(&tree, "gated").await.expect("its spec is kept");
-    assert_eq!(gated.pid, None, "it was terminated, and nobody restarted it");
+    assert_eq!((gated.pid, gated.restarting), (None, false), "it was terminated, and nobody restarted it");
     within("the stop", tree.stop()).await;
 }
 
 /// The same in a dynamic supervisor: a child that is being restarted keeps its place.
 #[tokio::test]
 async fn a_child_whose_restart_is_tried_again_counts_among_the_children() {
-    let gate = Arc::new(Notify::new());
-    let (spec, starts) = gated(&gate);
+    let gate = Gate::default();
     let supervisor = Supervisor::dynamic().max_children(1).intensity(OFTEN, PERIOD);
     let tree = within("the start", supervisor.start()).await.expect("it starts");
-    let first = within("the child", tree.start_child(spec)).await.expect("it starts");
+    let first = within("the child", tree.start_child(gate.spec("gated"))).await.expect("it starts");
+    gate.close();
     process::kill(first);
-    crate::support::eventually("the restart", || starts.load(Ordering::SeqCst) == 2).await;
-    let (second, ()) = within("the request", async {
-        tokio::join!(biased; tree.start_child(idle("second")), async { gate.notify_one() })
+    gate.reached().await;
+    let (second, which, ()) = within("the request", async {
+        tokio::join!(biased; tree.start_child(idle("second")), tree.which_children(), async { gate.fail() })
     })
     .await;
     assert_eq!(second, Err(ChildError::MaxChildren(1)));
+    let which = which.expect("the supervisor lives");
+    assert_eq!((which.len(), which[0].pid, which[0].restarting), (1, None, true));
     let count = within("the count", tree.count_children()).await.expect("the supervisor lives");
     assert_eq!((count.specs, count.active), (1, 1));
+    within("the stop", tree.stop()).await;
+}
+
+/// And it is terminated by the pid that it had.
+#[tokio::test]
+async fn a_dynamic_child_whose_restart_is_tried_again_can_be_terminated() {
+    let gate = Gate::default();
+    let tree = within("the start", Supervisor::dynamic().start()).await.expect("it starts");
+    let first = within("the child", tree.start_child(gate.spec("gated"))).await.expect("it starts");
+    gate.close();
+    process::kill(first);
+    gate.reached().await;
+    let (terminated, twice, ()) = within("the request", async {
+        tokio::join!(biased; tree.terminate_child(first), tree.terminate_child(first), async { gate.fail() })
+    })
+    .await;
+    assert_eq!(terminated, Ok(()));
+    assert_eq!(twice, Err(ChildError::NotFound));
+    let count = within("the count", tree.count_children()).await.expect("the supervisor lives");
+    assert_eq!((count.specs, count.active), (0, 0), "nobody started it again");
     within("the stop", tree.stop()).await;
 }

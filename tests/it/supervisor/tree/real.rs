@@ -147,7 +147,7 @@ impl Grove {
 pub(crate) fn answer<T>(result: Result<T, ChildError>) -> Answer {
     match result {
         Ok(_) => Answer::Done,
-        Err(ChildError::AlreadyStarted(_)) => Answer::Runs,
+        Err(ChildError::AlreadyStarted(_) | ChildError::Running(_)) => Answer::Runs,
         Err(ChildError::AlreadyPresent) => Answer::Present,
         Err(ChildError::Start(..)) => Answer::NotStarted,
         Err(other) => panic!("no operation asks for what could be answered {other}"),
