@@ -5,6 +5,7 @@
 //! intensity allows in its period mean that restarting does not help here: it stops its children and ends with
 //! `Shutdown`, and the decision is its own supervisor's.
 
+mod backoff;
 mod child;
 mod dynamic;
 mod intensity;
@@ -16,14 +17,16 @@ mod significant;
 mod spec;
 mod strategy;
 mod task;
+mod waiting;
 
+pub use backoff::{BACKOFF_MAX, Backoff, JITTER_PERCENT_DEFAULT};
 pub use dynamic::{CHILDREN_MAX_DEFAULT, DynamicSupervisor};
 pub use intensity::{INTENSITY_DEFAULT, PERIOD_DEFAULT};
 pub use partition::{
     Hashed, PARTITIONS_MAX, PartitionError, PartitionKey, PartitionRef, PartitionSupervisor,
 };
 pub use reference::{ChildCounts, ChildError, ChildInfo, DynamicRef, SupervisorRef};
-pub use report::{ChildRestarted, ChildStartFailed, IntensityReached};
+pub use report::{ChildRestarted, ChildStartFailed, IntensityReached, RestartDelayed};
 pub use significant::{AutoShutdown, SpecError};
 pub use spec::{ChildKind, ChildSpec, Restart, SHUTDOWN_DEFAULT, Spawner, Started};
 pub use strategy::Strategy;

@@ -1,5 +1,6 @@
 //! Supervisors against OTP's `supervisor` and Elixir's `DynamicSupervisor`.
 
+mod backoff;
 mod dynamic;
 mod flood;
 mod lab;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::reference::ChildInfo;
 use super::spec::ChildSpec;
+use super::waiting::Retry;
 use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
@@ -26,12 +27,25 @@ pub(super) struct Child {
     pub(super) pid: Option<Pid>,
     pub(super) restarts: u32,
     pub(super) restarting: bool,
+    /// Only for one whose spec has a back-off.
+    pub(super) retry: Option<Box<Retry>>,
 }
 
 impl Child {
     /// A child that has just been started.
     pub(super) fn new(spec: ChildSpec, pid: Pid) -> Self {
-        Self { spec, pid: Some(pid), restarts: 0, restarting: false }
+        let retry = spec.backoff.as_deref().map(|backoff| Box::new(Retry::new(*backoff)));
+        Self { spec, pid: Some(pid), restarts: 0, restarting: false, retry }
+    }
+
+    /// It runs again.
+    pub(super) fn restarted(&mut self, pid: Pid) {
+        self.restarts += 1;
+        self.restarting = false;
+        self.pid = Some(pid);
+        if let Some(retry) = &mut self.retry {
+            retry.started();
+        }
     }
 
     /// A significant child that runs or is about to: it keeps its supervisor from ending by itself.

@@ -11,10 +11,11 @@ use super::child::{Child, ask_to_stop, wait_until_all_stopped, wait_until_stoppe
 use super::intensity::{INTENSITY_DEFAULT, Intensity, PERIOD_DEFAULT};
 use super::of_supervisor;
 use super::reference::{ChildCounts, ChildError, DynamicRef, DynamicRequest};
-use super::report::{ChildRestarted, ChildStartFailed, IntensityReached};
+use super::report::{ChildRestarted, ChildStartFailed, IntensityReached, RestartDelayed};
 use super::significant::{self, AutoShutdown};
 use super::spec::{ChildSpec, Extra, Spawner};
 use super::strategy::{Verdict, on_exit};
+use super::waiting::Waiting;
 use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
@@ -159,6 +160,7 @@ struct Running {
     /// By the pid that each has; one that is about to be started again, by the pid that it had.
     children: HashMap<Pid, Child>,
     intensity: Intensity,
+    waiting: Waiting<Pid>,
     described: DynamicSupervisor,
     ctx: Context<DynamicRequest>,
 }
@@ -168,10 +170,11 @@ struct End;
 
 async fn run(described: DynamicSupervisor, ctx: Context<DynamicRequest>, ready: ReplyTo<()>) -> ExitReason {
     let intensity = Intensity::new(described.intensity, described.period);
-    let mut running = Running { children: HashMap::new(), intensity, described, ctx };
+    let mut running =
+        Running { children: HashMap::new(), intensity, waiting: Waiting::new(), described, ctx };
     ready.send(());
     loop {
-        let outcome = match running.ctx.receive().await {
+        let outcome = match running.waiting.next(&mut running.ctx, DynamicRequest::TryAgain).await {
             Received::Message(DynamicRequest::Stop(reply_to)) => {
                 running.stop_all().await;
                 reply_to.send(());
@@ -224,7 +227,10 @@ impl Running {
     }
 
     async fn terminate_child(&mut self, pid: Pid) -> Result<(), ChildError> {
-        let child = self.children.remove(&pid).ok_or(ChildError::NotFound)?;
+        let mut child = self.children.remove(&pid).ok_or(ChildError::NotFound)?;
+        if let Some(retry) = &mut child.retry {
+            self.waiting.cancel(retry);
+        }
         if let Some(pid) = child.pid {
             let deadline = ask_to_stop(&self.ctx, pid, child.spec.shutdown);
             wait_until_stopped(pid, &child.spec.id, deadline).await;
@@ -236,6 +242,10 @@ impl Running {
         let Some(mut child) = self.children.remove(&pid) else { return Ok(()) };
         child.pid = None;
         match on_exit(child.spec.restart, &reason) {
+            Verdict::Restart if child.retry.is_some() => {
+                self.try_again_later(pid, child, reason);
+                return Ok(());
+            }
             Verdict::Restart => return self.restart(pid, child, reason).await,
             Verdict::Keep | Verdict::Forget => {}
         }
@@ -257,9 +267,7 @@ impl Running {
         let extra = self.described.extra.clone();
         match child.spec.start_with(supervisor, child.restarts + 1, extra).await {
             Ok(pid) => {
-                child.restarts += 1;
-                child.restarting = false;
-                child.pid = Some(pid);
+                child.restarted(pid);
                 telemetry::emit(&ChildRestarted {
                     supervisor,
                     child: child.spec.id.clone(),
@@ -276,13 +284,24 @@ impl Running {
                     reason: reason.clone(),
                     tries_again: true,
                 });
-                child.restarting = true;
-                self.children.insert(was, child);
-                // Through the mailbox, so that a shutdown can overtake it.
-                self.ctx.send_self(DynamicRequest::TryAgain(was, reason));
+                self.try_again_later(was, child, reason);
             }
         }
         Ok(())
+    }
+
+    /// Through the mailbox, after its back-off if it has one, so that a shutdown can overtake it.
+    fn try_again_later(&mut self, was: Pid, mut child: Child, reason: ExitReason) {
+        child.restarting = true;
+        match &mut child.retry {
+            Some(retry) => {
+                let delay = self.waiting.put(retry, was, reason.clone());
+                let (supervisor, child) = (self.ctx.pid(), child.spec.id.clone());
+                telemetry::emit(&RestartDelayed { supervisor, child, delay, reason });
+            }
+            None => self.ctx.send_self(DynamicRequest::TryAgain(was, reason)),
+        }
+        self.children.insert(was, child);
     }
 
     /// Asks all children to stop, then waits for all.

@@ -53,6 +53,20 @@ pub struct IntensityReached {
     pub reason: ExitReason,
 }
 
+/// A child's restart waits for its back-off: `heronry.supervisor.restart_delayed`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RestartDelayed {
+    /// The supervisor.
+    pub supervisor: Pid,
+    /// Which child.
+    pub child: Label,
+    /// For how long it waits.
+    pub delay: Duration,
+    /// Why the child ended or did not start.
+    pub reason: ExitReason,
+}
+
 impl IntensityReached {
     pub(super) fn new(supervisor: Pid, child: Label, allowed: &Intensity, reason: ExitReason) -> Self {
         Self { supervisor, child, intensity: allowed.max(), period: allowed.period(), reason }
@@ -71,6 +85,13 @@ impl fmt::Display for ChildStartFailed {
         let Self { supervisor, child, reason, tries_again } = self;
         let then = if *tries_again { "tries again" } else { "ends" };
         write!(f, "supervisor {supervisor} could not start {child} and {then}: {reason}")
+    }
+}
+
+impl fmt::Display for RestartDelayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { supervisor, child, delay, reason } = self;
+        write!(f, "supervisor {supervisor} starts {child} again in {delay:?}, after: {reason}")
     }
 }
 
@@ -103,6 +124,16 @@ impl Event for ChildStartFailed {
 
     fn level(&self) -> Level {
         Level::Error
+    }
+}
+
+impl Event for RestartDelayed {
+    fn name(&self) -> &'static str {
+        "heronry.supervisor.restart_delayed"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
     }
 }
 

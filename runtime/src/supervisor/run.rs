@@ -6,10 +6,11 @@ use super::child::{Child, ask_to_stop, wait_until_stopped};
 use super::intensity::Intensity;
 use super::partition::Routes;
 use super::reference::{ChildCounts, ChildError, Request};
-use super::report::{ChildRestarted, ChildStartFailed, IntensityReached};
+use super::report::{ChildRestarted, ChildStartFailed, IntensityReached, RestartDelayed};
 use super::significant::{self, AutoShutdown, SpecError};
 use super::spec::{ChildSpec, Restart};
 use super::strategy::{Verdict, affected, on_exit};
+use super::waiting::Waiting;
 use super::{Strategy, Supervisor};
 use crate::clock;
 use crate::exit::ExitReason;
@@ -24,6 +25,7 @@ struct Running {
     auto_shutdown: AutoShutdown,
     children: Vec<Child>,
     intensity: Intensity,
+    waiting: Waiting<Label>,
     ctx: Context<Request>,
 }
 
@@ -39,6 +41,7 @@ pub(super) async fn run(supervisor: Supervisor, ctx: Context<Request>, ready: Re
         auto_shutdown: supervisor.auto_shutdown,
         children: Vec::with_capacity(supervisor.children.len()),
         intensity: Intensity::new(supervisor.intensity, supervisor.period),
+        waiting: Waiting::new(),
         ctx,
     };
     for spec in supervisor.children {
@@ -49,7 +52,7 @@ pub(super) async fn run(supervisor: Supervisor, ctx: Context<Request>, ready: Re
     }
     ready.send(());
     loop {
-        let outcome = match running.ctx.receive().await {
+        let outcome = match running.waiting.next(&mut running.ctx, Request::TryAgain).await {
             Received::Message(Request::Stop(reply_to)) => {
                 running.stop_all().await;
                 reply_to.send(());
@@ -201,6 +204,15 @@ impl Running {
         child.pid = None;
         let significant = child.spec.significant;
         match on_exit(child.spec.restart, &reason) {
+            Verdict::Restart if child.retry.is_some() => {
+                // Those that go with it go now; it is the first that is left of them.
+                let range = affected(self.strategy, at, self.children.len());
+                let id = self.children[at].spec.id.clone();
+                self.stop_range(range).await;
+                let at = self.position(&id).expect("invariant: a child that is restarted is not temporary");
+                self.try_again_later(at, reason);
+                return Ok(());
+            }
             Verdict::Restart => return self.restart(at, reason).await,
             Verdict::Keep => {}
             Verdict::Forget => drop(self.children.remove(at)),
@@ -224,17 +236,14 @@ impl Running {
         // A temporary child goes with its siblings but does not come back with them.
         for at in self.stop_range(range).await {
             if let Err(error) = self.start_again(at).await {
-                let child = &mut self.children[at];
-                child.restarting = true;
-                let (child, reason) = (child.spec.id.clone(), error.into_reason());
+                let (child, reason) = (self.children[at].spec.id.clone(), error.into_reason());
                 telemetry::emit(&ChildStartFailed {
                     supervisor,
-                    child: child.clone(),
+                    child,
                     reason: reason.clone(),
                     tries_again: true,
                 });
-                // Through the mailbox, so that a shutdown can overtake it.
-                self.ctx.send_self(Request::TryAgain(child, reason));
+                self.try_again_later(at, reason);
                 return Ok(());
             }
             let child = &self.children[at];
@@ -248,11 +257,24 @@ impl Running {
         Ok(())
     }
 
+    /// Through the mailbox, after its back-off if it has one, so that a shutdown can overtake it.
+    fn try_again_later(&mut self, at: usize, reason: ExitReason) {
+        let child = &mut self.children[at];
+        child.restarting = true;
+        let (id, supervisor) = (child.spec.id.clone(), self.ctx.pid());
+        match &mut child.retry {
+            Some(retry) => {
+                let delay = self.waiting.put(retry, id.clone(), reason.clone());
+                telemetry::emit(&RestartDelayed { supervisor, child: id, delay, reason });
+            }
+            None => self.ctx.send_self(Request::TryAgain(id, reason)),
+        }
+    }
+
     async fn start_again(&mut self, at: usize) -> Result<Pid, StartError> {
         let child = &mut self.children[at];
         let pid = child.spec.start(self.ctx.pid(), child.restarts + 1).await?;
-        child.restarts += 1;
-        child.pid = Some(pid);
+        child.restarted(pid);
         Ok(pid)
     }
 
@@ -267,6 +289,9 @@ impl Running {
         for at in range.clone().rev() {
             let child = &mut self.children[at];
             child.restarting = false;
+            if let Some(retry) = &mut child.retry {
+                self.waiting.cancel(retry);
+            }
             if let Some(pid) = child.pid.take() {
                 let deadline = ask_to_stop(&self.ctx, pid, child.spec.shutdown);
                 wait_until_stopped(pid, &child.spec.id, deadline).await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::significant::{self, AutoShutdown, SpecError};
 use super::{DynamicSupervisor, Supervisor};
 use crate::exit::{ExitReason, IntoExitReason};
@@ -64,6 +65,8 @@ pub struct ChildSpec {
     pub(super) restart: Restart,
     pub(super) shutdown: Shutdown,
     pub(super) significant: bool,
+    /// Boxed: few children have one, and there may be millions.
+    pub(super) backoff: Option<Box<Backoff>>,
     pub(super) kind: ChildKind,
     pub(super) start: Start,
 }
@@ -300,6 +303,7 @@ impl ChildSpec {
             restart: Restart::Permanent,
             shutdown: Shutdown::After(SHUTDOWN_DEFAULT),
             significant: false,
+            backoff: None,
             kind: ChildKind::Worker,
             start,
         }
@@ -340,6 +344,14 @@ impl ChildSpec {
         self
     }
 
+    /// Lets its supervisor wait before it starts the child again; unless told so, it doesn't. Meanwhile the child counts as
+    /// one that is about to be started; siblings that its end takes along are stopped at once, and come back with it.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(Box::new(backoff));
+        self
+    }
+
     /// How the child is stopped.
     #[must_use]
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
@@ -369,6 +381,7 @@ impl fmt::Debug for ChildSpec {
             .field("restart", &self.restart)
             .field("shutdown", &self.shutdown)
             .field("significant", &self.significant)
+            .field("backoff", &self.backoff)
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
