@@ -21,11 +21,13 @@ mod current;
 mod deposit;
 pub(crate) mod events;
 mod info;
+mod letter;
 mod links;
 mod mailbox;
 mod monitors;
 mod names;
 mod outbox;
+mod post;
 mod run;
 pub(crate) mod shutdown;
 mod signal;
@@ -36,15 +38,19 @@ mod watchdog;
 
 pub use addr::{Addr, SendError};
 pub(crate) use at_exit::Keeper;
+pub(crate) use context::Opened;
 pub use context::{Context, Received};
 pub(crate) use deposit::{Deposit, News, Outcome};
-pub use events::{EventsMissed, LongSchedule, MailboxFull, MailboxLong, ProcessCrashed};
+pub use events::{
+    DeadLetters, EventsMissed, LongSchedule, MailboxFull, MailboxLong, MessageQuarantined, ProcessCrashed,
+};
 pub use info::{Callback, ProcessInfo};
-pub(crate) use mailbox::Item;
 pub use mailbox::{MAILBOX_ALARM_DEFAULT, MAILBOX_LIMIT_DEFAULT, Overflow};
 pub use names::{RegisterError, WhereisError, register, unregister, whereis, whereis_pid};
 pub use outbox::EVENTS_WAITING_MAX;
 pub(crate) use outbox::{OnDrop, Outbox};
+pub use post::StableAddr;
+pub(crate) use post::{Heir, Redelivery, Tenant};
 pub use signal::{Down, Exit, Info};
 pub use spawn::{SpawnOptions, spawn};
 pub(crate) use table::{PidHasher, ProcessKind, ProcessStats};
@@ -77,12 +83,6 @@ pub fn exit(pid: Pid, reason: ExitReason) -> bool {
     let Some(target) = table::find(pid) else { return false };
     target.exit_signal(current::pid().unwrap_or(pid), reason, signal::Origin::Exit);
     true
-}
-
-/// A pid of no process: for what is to processes as one of them, and runs elsewhere.
-#[cfg(feature = "ractor")]
-pub(crate) fn new_pid() -> Pid {
-    table::next_pid()
 }
 
 /// Ends a process at once, whatever it traps; its links and monitors see [`Killed`](ExitReason::Killed).

@@ -4,6 +4,9 @@
 //! child ends it restarts it, or not ([`Restart`]), and others with it ([`Strategy`]). More restarts than its
 //! intensity allows in its period mean that restarting does not help here: it stops its children and ends with
 //! `Shutdown`, and the decision is its own supervisor's.
+//!
+//! Where OTP has nothing, and only for children whose specs ask for it: a restart can wait ([`Backoff`]), and a child's
+//! address can stay valid over restarts and keep its mail ([`ChildSpec::stable`]).
 
 mod backoff;
 mod child;

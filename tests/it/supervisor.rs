@@ -10,6 +10,7 @@ mod requests;
 mod restart;
 mod shutdown;
 mod significant;
+mod stable;
 mod start;
 mod strategy;
 mod suites;

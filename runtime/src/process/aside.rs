@@ -1,10 +1,11 @@
 //! What a process has taken out of its mailbox and not handled yet: what it told itself to do next, what selective
 //! receives have passed over, and the rest of a batch.
 //!
-//! Pure: three queues and a count. Most processes have none of it; it is made on first use and dropped when empty.
+//! Pure: queues and a count. Most processes have none of it; it is made on first use and dropped when empty.
 
 use std::collections::VecDeque;
 
+use super::letter::{Letter, Place};
 use super::mailbox::Item;
 use crate::pid::Ref;
 
@@ -19,13 +20,21 @@ pub(super) struct Aside<M> {
     passed_over: VecDeque<Item<M>>,
     /// What was taken out of the mailbox in one go: older than all that is in it now.
     batch: VecDeque<Item<M>>,
-    /// Messages in all three; they count for the mailbox's limit.
+    /// A copy of the message that is being handled, if it would be redelivered.
+    in_hand: Option<Box<Letter<M>>>,
+    /// Messages in the three queues; they count for the mailbox's limit.
     messages: usize,
 }
 
 impl<M> Default for Aside<M> {
     fn default() -> Self {
-        Self { continued: VecDeque::new(), passed_over: VecDeque::new(), batch: VecDeque::new(), messages: 0 }
+        Self {
+            continued: VecDeque::new(),
+            passed_over: VecDeque::new(),
+            batch: VecDeque::new(),
+            in_hand: None,
+            messages: 0,
+        }
     }
 }
 
@@ -81,6 +90,23 @@ impl<M> Aside<M> {
         item
     }
 
+    /// Keeps a copy of what is handled now, until that is done.
+    pub(super) fn take_in_hand(&mut self, copy: Box<Letter<M>>) {
+        self.in_hand = Some(copy);
+    }
+
+    /// What was in hand is done.
+    pub(super) fn done(&mut self) {
+        self.in_hand = None;
+    }
+
+    /// What was in hand was not: a signal ended the body.
+    pub(super) fn cut_off(&mut self) {
+        if let Some(letter) = &mut self.in_hand {
+            letter.envelope.place = Place::CutOff;
+        }
+    }
+
     pub(super) fn continue_with(&mut self, message: M) {
         self.continued.push_back(message);
         self.messages += 1;
@@ -111,6 +137,7 @@ impl<M> Aside<M> {
             && self.passed_over.is_empty()
             && self.batch.is_empty()
             && self.batch.capacity() <= KEEP_CAPACITY_MAX
+            && self.in_hand.is_none()
     }
 
     /// Gives back memory that nothing is in.
@@ -122,7 +149,10 @@ impl<M> Aside<M> {
 
     /// Puts everything before what a queue holds; says how many messages that is.
     pub(super) fn give_back(mut self, queue: &mut VecDeque<Item<M>>) -> usize {
-        let mut all: VecDeque<Item<M>> = self.continued.drain(..).map(Item::Message).collect();
+        let in_hand = self.in_hand.take().map(Item::Letter);
+        self.messages += usize::from(in_hand.is_some());
+        let mut all: VecDeque<Item<M>> = in_hand.into_iter().collect();
+        all.extend(self.continued.drain(..).map(Item::Message));
         all.append(&mut self.passed_over);
         all.append(&mut self.batch);
         all.append(queue);

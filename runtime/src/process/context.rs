@@ -10,6 +10,7 @@ use super::addr::Addr;
 use super::aside::Aside;
 use super::core::Process;
 use super::info::Callback;
+use super::letter::{Envelope, Letter, Place};
 use super::mailbox::Item;
 use super::signal::Info;
 use super::spawn::SpawnOptions;
@@ -36,21 +37,41 @@ pub enum Received<M> {
     Info(Info),
 }
 
-/// The item as the user sees it; or the reason to end with, if it asks for that.
-fn received<M>(item: Item<M>) -> Result<Received<M>, ExitReason> {
-    match item {
-        Item::Message(message) => Ok(Received::Message(message)),
-        Item::Info(info) => Ok(Received::Info(*info)),
-        Item::Stop(reason) => Err(*reason),
-    }
+/// What came out of the mailbox, to who knows how to handle all of it.
+pub(crate) enum Opened<M> {
+    Message(M),
+    Info(Box<Info>),
+    /// A request to end with this reason.
+    Stop(Box<ExitReason>),
 }
 
-impl<M> From<Received<M>> for Item<M> {
-    fn from(received: Received<M>) -> Self {
-        match received {
-            Received::Message(message) => Self::Message(message),
-            Received::Info(info) => Self::Info(Box::new(info)),
+/// What a selective receive took.
+enum Found<M> {
+    Received(Received<M>),
+    Letter(Box<Letter<M>>),
+    Stop(ExitReason),
+}
+
+/// Takes the item if it is wanted, or a request to stop; gives it back otherwise.
+fn find<M>(item: Item<M>, wanted: &mut impl FnMut(&Received<M>) -> bool) -> Result<Found<M>, Item<M>> {
+    let (received, envelope) = match item {
+        Item::Message(message) => (Received::Message(message), None),
+        Item::Letter(letter) => {
+            let Letter { message, envelope } = *letter;
+            (Received::Message(message), Some(envelope))
         }
+        Item::Info(info) => (Received::Info(*info), None),
+        Item::Stop(reason) => return Ok(Found::Stop(*reason)),
+    };
+    let is_wanted = wanted(&received);
+    match (received, envelope) {
+        (Received::Message(message), Some(envelope)) => {
+            let letter = Box::new(Letter { message, envelope });
+            if is_wanted { Ok(Found::Letter(letter)) } else { Err(Item::Letter(letter)) }
+        }
+        (received, _) if is_wanted => Ok(Found::Received(received)),
+        (Received::Message(message), None) => Err(Item::Message(message)),
+        (Received::Info(info), _) => Err(Item::Info(Box::new(info))),
     }
 }
 
@@ -87,12 +108,16 @@ impl<M: Send + 'static> Context<M> {
     /// After 128 messages in one poll it answers `Pending` and wakes itself, so that a busy process does not keep
     /// its thread from others.
     pub fn poll_receive(&mut self, cx: &mut TaskContext<'_>) -> Poll<Received<M>> {
-        let item = std::task::ready!(self.poll_item(cx));
-        self.seen(received(item))
+        match std::task::ready!(self.poll_item(cx)) {
+            Opened::Message(message) => Poll::Ready(Received::Message(message)),
+            Opened::Info(info) => Poll::Ready(Received::Info(*info)),
+            Opened::Stop(reason) => self.stop(*reason),
+        }
     }
 
     /// As [`poll_receive`](Self::poll_receive), with what only servers know how to handle.
-    pub(crate) fn poll_item(&mut self, cx: &mut TaskContext<'_>) -> Poll<Item<M>> {
+    pub(crate) fn poll_item(&mut self, cx: &mut TaskContext<'_>) -> Poll<Opened<M>> {
+        self.done();
         let item = match &mut self.aside {
             Some(aside) if !self.process.is_doomed() => aside.next_passed_over(),
             Some(_) | None => None,
@@ -105,17 +130,40 @@ impl<M: Send + 'static> Context<M> {
             None => std::task::ready!(self.process.poll_take(cx, &mut self.aside)),
         };
         self.process.count_handled();
-        Poll::Ready(item)
+        Poll::Ready(match item {
+            Item::Message(message) => Opened::Message(message),
+            Item::Letter(letter) => Opened::Message(self.open(*letter)),
+            Item::Info(info) => Opened::Info(info),
+            Item::Stop(reason) => Opened::Stop(reason),
+        })
     }
 
-    /// Ends the process if that is what it was asked for; otherwise hands on what it received.
-    fn seen(&self, received: Result<Received<M>, ExitReason>) -> Poll<Received<M>> {
-        match received {
-            Ok(received) => Poll::Ready(received),
-            Err(reason) => {
-                self.process.end(reason);
-                Poll::Pending
-            }
+    /// Ends the process, since it was asked for that.
+    fn stop(&self, reason: ExitReason) -> Poll<Received<M>> {
+        self.process.end(reason);
+        Poll::Pending
+    }
+
+    /// Takes a message out that was sent to the stable address. From now on it is this incarnation's.
+    fn open(&mut self, letter: Letter<M>) -> M {
+        let Letter { message, envelope: Envelope { watcher, deaths, place: _ } } = letter;
+        if let Some(watcher) = watcher {
+            watcher.taken_by(self.pid());
+            // It runs, so it takes the watcher.
+            drop(self.process.watch_exit(watcher));
+        }
+        if let Some(copy) = self.process.post().and_then(|post| post.copy(&message)) {
+            let envelope = Envelope { watcher: None, deaths, place: Place::InHand };
+            let aside = self.aside.get_or_insert_default();
+            aside.take_in_hand(Box::new(Letter { message: copy, envelope }));
+        }
+        message
+    }
+
+    /// Whoever asks for the next message is done with the last one.
+    fn done(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.done();
         }
     }
 
@@ -149,21 +197,21 @@ impl<M: Send + 'static> Context<M> {
         mut wanted: impl FnMut(&Received<M>) -> bool,
         time: Duration,
     ) -> Option<Received<M>> {
-        let mut wanted = |item: Item<M>| match received(item) {
-            Ok(received) if wanted(&received) => Ok(Ok(received)),
-            Ok(received) => Err(received.into()),
-            Err(reason) => Ok(Err(reason)),
-        };
-        let mut found = self.aside.as_mut().and_then(|aside| aside.find(&mut wanted));
+        self.done();
+        let mut found = self.aside.as_mut().and_then(|aside| aside.find(|item| find(item, &mut wanted)));
         let matched = poll_fn(|cx| {
             loop {
                 if let Some(found) = found.take() {
                     self.process.set_elsewhere(self.aside.as_deref());
                     self.process.count_handled();
-                    return self.seen(found);
+                    return match found {
+                        Found::Received(received) => Poll::Ready(received),
+                        Found::Letter(letter) => Poll::Ready(Received::Message(self.open(*letter))),
+                        Found::Stop(reason) => self.stop(reason),
+                    };
                 }
                 let item = std::task::ready!(self.process.poll_take(cx, &mut self.aside));
-                match wanted(item) {
+                match find(item, &mut wanted) {
                     Ok(wanted) => found = Some(wanted),
                     Err(item) => {
                         let aside = self.aside.get_or_insert_default();
@@ -215,6 +263,7 @@ impl<M: Send + 'static> Context<M> {
 
     /// What `continue_with` left to do, before anything else.
     pub(crate) fn take_continued(&mut self) -> Option<M> {
+        self.done();
         let message = self.aside.as_mut().and_then(|aside| aside.next_continued())?;
         self.process.set_elsewhere(self.aside.as_deref());
         self.process.count_handled();
@@ -291,7 +340,10 @@ impl<M: Send + 'static> Context<M> {
 impl<M> Drop for Context<M> {
     /// What was taken out and not handled waits again, and is counted and dropped with the rest of the mailbox.
     fn drop(&mut self) {
-        if let Some(aside) = self.aside.take() {
+        if let Some(mut aside) = self.aside.take() {
+            if self.process.is_doomed() {
+                aside.cut_off();
+            }
             self.process.give_back(aside);
         }
     }

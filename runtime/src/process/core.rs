@@ -16,9 +16,11 @@ use super::at_exit::{Keeper, Keepers};
 use super::deposit::{Deposit, Outcome};
 use super::events::{MailboxFull, MailboxLong};
 use super::info::{Callback, ProcessInfo};
+use super::letter::Letter;
 use super::links::Links;
 use super::mailbox::{Item, Mailbox, Overflow, Pushed};
 use super::monitors::Monitors;
+use super::post::Post;
 use super::signal::{Down, Exit, Info, Origin, Verdict, on_exit_signal};
 use super::spawn::SpawnOptions;
 use super::table::{AnyProcess, ProcessKind, ProcessStats};
@@ -68,12 +70,11 @@ struct State<M> {
     receiver: Option<Waker>,
     /// Wakes the task, wherever its body waits.
     task: Option<Waker>,
-    relations: Option<Box<Relations>>,
+    relations: Option<Box<Relations<M>>>,
 }
 
 /// What most processes have little of: boxed, made on first use.
-#[derive(Default)]
-struct Relations {
+struct Relations<M> {
     links: Links,
     monitors: Monitors,
     name: Option<Name>,
@@ -81,17 +82,40 @@ struct Relations {
     keepers: Keepers,
     /// Wakes those who wait for room in the mailbox.
     senders: Vec<Waker>,
+    /// Takes the mail over that is left unread.
+    post: Option<Arc<Post<M>>>,
+}
+
+impl<M> Default for Relations<M> {
+    fn default() -> Self {
+        Self {
+            links: Links::default(),
+            monitors: Monitors::default(),
+            name: None,
+            watchers: Watchers::default(),
+            keepers: Keepers::default(),
+            senders: Vec::new(),
+            post: None,
+        }
+    }
+}
+
+/// How a message was addressed.
+#[derive(Clone, Copy)]
+enum Kind {
+    Plain,
+    Letter,
 }
 
 /// Everything that a dead process leaves behind.
 pub(super) struct Estate<M> {
     label: Label,
-    unread: VecDeque<Item<M>>,
-    relations: Option<Box<Relations>>,
+    pub(super) unread: VecDeque<Item<M>>,
+    relations: Option<Box<Relations<M>>>,
 }
 
 impl<M> State<M> {
-    fn relations(&mut self) -> &mut Relations {
+    fn relations(&mut self) -> &mut Relations<M> {
         self.relations.get_or_insert_default()
     }
 
@@ -101,6 +125,11 @@ impl<M> State<M> {
 }
 
 impl<M> Process<M> {
+    /// Whether an exit signal has taken effect, or the end has begun.
+    pub(super) fn is_doomed(&self) -> bool {
+        self.doomed.load(Ordering::Acquire)
+    }
+
     /// Messages that are out of the queue and not handled yet.
     fn elsewhere(&self) -> usize {
         self.elsewhere.load(Ordering::Relaxed) as usize
@@ -153,7 +182,7 @@ impl<M: Send + 'static> Process<M> {
 
     /// Queues a message; `watcher`, if any, hears of the exit of this process from now on.
     pub(crate) fn push(&self, message: M, watcher: Option<Arc<dyn ExitWatcher>>) -> Result<(), SendError<M>> {
-        self.deposit_locked(self.state.lock(), message, watcher).tell()
+        self.deposit_locked(self.state.lock(), message, watcher, Kind::Plain).tell()
     }
 
     /// As [`push`](Self::push), but waits for room if that is the mailbox's policy.
@@ -163,6 +192,32 @@ impl<M: Send + 'static> Process<M> {
         message: &mut Option<M>,
         watcher: Option<&Arc<dyn ExitWatcher>>,
     ) -> Poll<Result<(), SendError<M>>> {
+        self.poll_deposit(cx, message, watcher, Kind::Plain).map(Deposit::tell)
+    }
+
+    /// Queues a message to the stable address that this process stands behind.
+    pub(super) fn deposit_letter(&self, message: M) -> Deposit<M> {
+        self.deposit_locked(self.state.lock(), message, None, Kind::Letter)
+    }
+
+    /// [`deposit_letter`](Self::deposit_letter), but waits for room if that is the mailbox's policy.
+    pub(super) fn poll_deposit_letter(
+        &self,
+        cx: &mut TaskContext<'_>,
+        message: &mut Option<M>,
+        watcher: Option<&Arc<dyn ExitWatcher>>,
+    ) -> Poll<Deposit<M>> {
+        self.poll_deposit(cx, message, watcher, Kind::Letter)
+    }
+
+    #[inline]
+    fn poll_deposit(
+        &self,
+        cx: &mut TaskContext<'_>,
+        message: &mut Option<M>,
+        watcher: Option<&Arc<dyn ExitWatcher>>,
+        kind: Kind,
+    ) -> Poll<Deposit<M>> {
         let mut state = self.state.lock();
         if state.exit_reason().is_none() && state.mailbox.must_wait(self.elsewhere()) {
             state.relations().senders.push(cx.waker().clone());
@@ -170,7 +225,7 @@ impl<M: Send + 'static> Process<M> {
             return Poll::Pending;
         }
         let message = message.take().expect("invariant: a message is sent once");
-        Poll::Ready(self.deposit_locked(state, message, watcher.cloned()).tell())
+        Poll::Ready(self.deposit_locked(state, message, watcher.cloned(), kind))
     }
 
     /// Has `waker` woken once there is room in the mailbox, or none to wait for; false if there is some now.
@@ -187,7 +242,7 @@ impl<M: Send + 'static> Process<M> {
 
     /// [`push`](Self::push) for whoever holds a lock: what is the user's runs when the deposit is told.
     pub(crate) fn deposit(&self, message: M) -> Deposit<M> {
-        self.deposit_locked(self.state.lock(), message, None)
+        self.deposit_locked(self.state.lock(), message, None, Kind::Plain)
     }
 
     #[inline]
@@ -196,11 +251,19 @@ impl<M: Send + 'static> Process<M> {
         mut state: MutexGuard<'_, State<M>>,
         message: M,
         watcher: Option<Arc<dyn ExitWatcher>>,
+        kind: Kind,
     ) -> Deposit<M> {
         if state.exit_reason().is_some() {
             return Deposit::no_proc(message);
         }
-        let pushed = state.mailbox.push(message, self.elsewhere());
+        let (pushed, watcher) = match kind {
+            Kind::Plain => (state.mailbox.push(message, self.elsewhere()), watcher),
+            // The caller is the incarnation's that takes the letter.
+            Kind::Letter => {
+                let letter = |message| Item::Letter(Box::new(Letter::new(message, watcher)));
+                (state.mailbox.push_as(message, self.elsewhere(), letter), None)
+            }
+        };
         // What took the place of the oldest is in the mailbox as well.
         let is_in =
             matches!(pushed, Pushed::Queued { .. } | Pushed::Full { overflow: Overflow::DropOldest, .. });
@@ -326,13 +389,25 @@ impl<M: Send + 'static> Process<M> {
         }
     }
 
+    /// Stands behind a stable address from now on, and has what waited there.
+    pub(super) fn inherit(&self, post: Arc<Post<M>>, letters: impl Iterator<Item = Box<Letter<M>>>) {
+        let mut state = self.state.lock();
+        state.mailbox.inherit(letters);
+        state.relations().post = Some(post);
+    }
+
+    pub(super) fn post(&self) -> Option<Arc<Post<M>>> {
+        self.state.lock().relations.as_ref().and_then(|relations| relations.post.clone())
+    }
+
+    pub(super) fn mailbox_policy(&self) -> (usize, Overflow) {
+        let state = self.state.lock();
+        (state.mailbox.limit(), state.mailbox.overflow())
+    }
+
     /// Counts what the process has received. It alone writes the count: no need of a locked instruction.
     pub(super) fn count_handled(&self) {
         self.handled.store(self.handled.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_doomed(&self) -> bool {
-        self.doomed.load(Ordering::Acquire)
     }
 
     pub(super) fn set_callback(&self, callback: Option<Callback>) {
@@ -471,18 +546,28 @@ impl<M: Send + 'static> Process<M> {
     /// The process takes nothing more and is not found any more; what it leaves is returned.
     pub(super) fn close(&self, reason: &ExitReason) -> Estate<M> {
         // Name, entries and pid go before anybody can see the end: who waited for it finds the ground clear.
-        let (name, keepers) = {
+        let (name, keepers, post) = {
             let mut state = self.state.lock();
             state.end = Some(reason.clone());
             self.doomed.store(true, Ordering::Release);
             let relations = state.relations.as_mut();
-            relations.map(|own| (own.name.take(), std::mem::take(&mut own.keepers))).unwrap_or_default()
+            let taken =
+                relations.map(|own| (own.name.take(), std::mem::take(&mut own.keepers), own.post.take()));
+            taken.unwrap_or_default()
         };
         if let Some(name) = name {
             super::names::forget(&name, self.pid);
         }
         keepers.let_go(self.pid);
         table::remove(self.pid);
+        match post {
+            Some(post) => post.hand_back(self, reason, || self.shut()),
+            None => self.shut(),
+        }
+    }
+
+    /// From now on the end can be seen.
+    fn shut(&self) -> Estate<M> {
         let mut state = self.state.lock();
         state.exited = true;
         state.receiver = None;
@@ -496,8 +581,17 @@ impl<M: Send + 'static> Process<M> {
 
     /// Tells links, monitors and watchers, and gives the unread messages back to be dropped.
     pub(super) fn announce(&self, estate: Estate<M>, reason: &ExitReason) -> VecDeque<Item<M>> {
+        let unread = estate.unread.iter().filter(|item| item.is_message()).count();
+        if unread > 0 {
+            telemetry::emit(&super::events::DeadLetters {
+                pid: self.pid,
+                label: estate.label.clone(),
+                reason: reason.clone(),
+                message: std::any::type_name::<M>(),
+                count: unread,
+            });
+        }
         if !reason.is_orderly() {
-            let unread = estate.unread.iter().filter(|item| item.is_message()).count();
             telemetry::emit(&super::events::ProcessCrashed {
                 pid: self.pid,
                 label: estate.label,

@@ -81,6 +81,78 @@ impl Event for LongSchedule {
     }
 }
 
+/// Messages that nobody will read: `heronry.process.dead_letters`. Their process ended before it came to them, or nobody
+/// stands behind their stable address any more. They are dropped; the callers among their senders learn the reason.
+///
+/// Told for each end that leaves messages, orderly ones too.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DeadLetters {
+    /// The process; the last one, if they were sent to a stable address.
+    pub pid: Pid,
+    /// Its label, or the id of the child.
+    pub label: Label,
+    /// Why it ended.
+    pub reason: ExitReason,
+    /// The type of the messages.
+    pub message: &'static str,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl fmt::Display for DeadLetters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, label, reason, message, count } = self;
+        write!(f, "{count} messages ({message}) were left unread by {pid} {label}, which ended: {reason}")
+    }
+}
+
+impl Event for DeadLetters {
+    fn name(&self) -> &'static str {
+        "heronry.process.dead_letters"
+    }
+
+    fn level(&self) -> Level {
+        Level::Debug
+    }
+}
+
+/// A message was taken out of circulation, since too many incarnations of a child ended while they were at it:
+/// `heronry.process.message_quarantined`. It is dropped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct MessageQuarantined {
+    /// The last process that ended.
+    pub pid: Pid,
+    /// The id of the child.
+    pub child: Label,
+    /// The type of the message.
+    pub message: &'static str,
+    /// Why each incarnation ended, in order.
+    pub reasons: Vec<ExitReason>,
+}
+
+impl fmt::Display for MessageQuarantined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, child, message, reasons } = self;
+        write!(f, "a message ({message}) ended {} incarnations of {child} and is dropped; ", reasons.len())?;
+        match reasons.last() {
+            Some(last) => write!(f, "the last was {pid}: {last}"),
+            None => write!(f, "the last was {pid}"),
+        }
+    }
+}
+
+impl Event for MessageQuarantined {
+    fn name(&self) -> &'static str {
+        "heronry.process.message_quarantined"
+    }
+
+    fn level(&self) -> Level {
+        Level::Error
+    }
+}
+
 /// A mailbox reached its limit and a message found no room: `heronry.mailbox.full`.
 ///
 /// Told once for each time that it fills up; what becomes of the messages is the mailbox's policy.

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use super::aside::Aside;
+use super::letter::Letter;
 use super::signal::Info;
 use crate::exit::ExitReason;
 use crate::pid::Ref;
@@ -46,6 +47,8 @@ pub enum Overflow {
 #[derive(Debug)]
 pub(crate) enum Item<M> {
     Message(M),
+    /// A message to a stable address. Boxed, as they are.
+    Letter(Box<Letter<M>>),
     /// Boxed: signals are rare, and each place in the queue would have the size of one.
     Info(Box<Info>),
     /// A request to end with this reason, in order with the messages. Boxed, as the signals.
@@ -55,7 +58,7 @@ pub(crate) enum Item<M> {
 impl<M> Item<M> {
     pub(crate) fn is_message(&self) -> bool {
         match self {
-            Self::Message(_) => true,
+            Self::Message(_) | Self::Letter(_) => true,
             Self::Info(_) | Self::Stop(_) => false,
         }
     }
@@ -63,7 +66,7 @@ impl<M> Item<M> {
     /// Whether this is the `Down` of that monitor.
     pub(crate) fn is_down_of(&self, reference: Ref) -> bool {
         match self {
-            Self::Message(_) | Self::Stop(_) => false,
+            Self::Message(_) | Self::Letter(_) | Self::Stop(_) => false,
             Self::Info(info) => matches!(&**info, Info::Down(down) if down.reference == reference),
         }
     }
@@ -102,24 +105,40 @@ impl<M> Mailbox<M> {
 
     /// Queues a message, beside `elsewhere` messages that were taken out of the queue and are not handled yet.
     pub(crate) fn push(&mut self, message: M, elsewhere: usize) -> Pushed<M> {
+        self.push_as(message, elsewhere, Item::Message)
+    }
+
+    /// Queues a message as `item` makes it one.
+    #[inline]
+    pub(crate) fn push_as(
+        &mut self,
+        message: M,
+        elsewhere: usize,
+        item: impl FnOnce(M) -> Item<M>,
+    ) -> Pushed<M> {
         if self.is_full(elsewhere) {
             let first = !std::mem::replace(&mut self.full, true);
             let overflow = self.overflow;
             let message = match overflow {
-                Overflow::DropOldest => self.replace_oldest(message),
+                Overflow::DropOldest => self.replace_oldest(message, item),
                 Overflow::Reject | Overflow::Block | Overflow::DropNewest | Overflow::Exit => message,
             };
             return Pushed::Full { message, overflow, first };
         }
         self.full = false;
-        Pushed::Queued { alarm: self.push_own(message, elsewhere) }
+        Pushed::Queued { alarm: self.enqueue(item(message), elsewhere) }
     }
 
     /// Queues a message of the process to itself, whatever waits: it sends no more than it has things to do. True if the
     /// mailbox has just grown over its alarm.
     pub(crate) fn push_own(&mut self, message: M, elsewhere: usize) -> bool {
+        self.enqueue(Item::Message(message), elsewhere)
+    }
+
+    #[inline]
+    fn enqueue(&mut self, item: Item<M>, elsewhere: usize) -> bool {
         self.long &= self.waiting(elsewhere) > self.alarm / 2;
-        self.queue.push_back(Item::Message(message));
+        self.queue.push_back(item);
         self.messages += 1;
         let len = self.waiting(elsewhere);
         self.peak = self.peak.max(len);
@@ -129,12 +148,16 @@ impl<M> Mailbox<M> {
     }
 
     /// Queues a message and takes the oldest out; the message itself comes back if there is no other.
-    fn replace_oldest(&mut self, message: M) -> M {
+    fn replace_oldest(&mut self, message: M, item: impl FnOnce(M) -> Item<M>) -> M {
         let oldest = self.queue.iter().position(Item::is_message);
         match oldest.and_then(|at| self.queue.remove(at)) {
             Some(Item::Message(oldest)) => {
-                self.queue.push_back(Item::Message(message));
+                self.queue.push_back(item(message));
                 oldest
+            }
+            Some(Item::Letter(oldest)) => {
+                self.queue.push_back(item(message));
+                oldest.message
             }
             Some(Item::Info(_) | Item::Stop(_)) | None => message,
         }
@@ -153,6 +176,14 @@ impl<M> Mailbox<M> {
     /// Whether those who wait for room should try again: at half of the limit, so that they do not for each message.
     pub(crate) fn has_room_again(&self, elsewhere: usize) -> bool {
         self.waiting(elsewhere) <= self.limit / 2
+    }
+
+    /// Queues what a former incarnation has left, past the limit: it was within that one's.
+    pub(crate) fn inherit(&mut self, letters: impl Iterator<Item = Box<Letter<M>>>) {
+        let before = self.queue.len();
+        self.queue.extend(letters.map(Item::Letter));
+        self.messages += (self.queue.len() - before) as u32;
+        self.peak = self.peak.max(self.messages);
     }
 
     /// Queues a signal: never refused, since the process itself asked for it by a link or a monitor.
@@ -184,7 +215,7 @@ impl<M> Mailbox<M> {
     pub(crate) fn pop(&mut self) -> Option<Item<M>> {
         let item = self.queue.pop_front();
         match &item {
-            Some(Item::Message(_)) => self.messages -= 1,
+            Some(Item::Message(_) | Item::Letter(_)) => self.messages -= 1,
             Some(Item::Info(_) | Item::Stop(_)) => {}
             None if self.queue.capacity() > KEEP_CAPACITY_MAX => self.queue = VecDeque::new(),
             None => {}
@@ -213,6 +244,10 @@ impl<M> Mailbox<M> {
 
     pub(crate) fn limit(&self) -> usize {
         self.limit as usize
+    }
+
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.overflow
     }
 
     /// Gives the memory of an empty queue back.

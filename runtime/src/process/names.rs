@@ -23,6 +23,10 @@ pub enum RegisterError {
     Taken(Name, Pid),
     /// The process has ended, or has a name already.
     NotNameable(Pid),
+    /// Another process stands behind the stable address: the one given. One child spec was started twice.
+    AddressTaken(Pid),
+    /// The stable address is for messages of another type than the process takes.
+    AddressOfOtherType,
 }
 
 /// A name that led to no address.
@@ -106,6 +110,8 @@ impl fmt::Display for RegisterError {
         match self {
             Self::Name(error) => error.fmt(f),
             Self::Taken(name, holder) => write!(f, "the name {name} is taken by {holder}"),
+            Self::AddressTaken(holder) => write!(f, "its stable address is that of {holder}"),
+            Self::AddressOfOtherType => f.write_str("its stable address is for messages of another type"),
             Self::NotNameable(pid) => write!(f, "{pid} has ended or has a name already"),
         }
     }

@@ -9,6 +9,7 @@ use super::core::Process;
 use super::current;
 use super::mailbox::{MAILBOX_ALARM_DEFAULT, MAILBOX_LIMIT_DEFAULT, Overflow};
 use super::names::{self, RegisterError};
+use super::post::Tenant;
 use super::run::Run;
 use super::table::{self, AnyProcess, ProcessKind};
 use crate::exit::{ExitReason, IntoExitReason};
@@ -42,6 +43,7 @@ pub struct SpawnOptions {
     pub(super) kind: ProcessKind,
     pub(super) restarts: u32,
     name: Option<Name>,
+    tenant: Option<Tenant>,
 }
 
 impl SpawnOptions {
@@ -57,6 +59,7 @@ impl SpawnOptions {
             kind: ProcessKind::Worker,
             restarts: 0,
             name: None,
+            tenant: None,
         }
     }
 
@@ -124,6 +127,12 @@ impl SpawnOptions {
         (self.label.as_ref(), self.name.as_ref())
     }
 
+    /// The child that the process is an incarnation of, if that has a stable address.
+    pub(crate) fn tenant(mut self, tenant: Option<Tenant>) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
     /// Spawns a process that runs `body`.
     ///
     /// # Panics
@@ -177,7 +186,12 @@ impl SpawnOptions {
             if let Some(name) = &self.name {
                 names::register_process(name, process.clone())?;
             }
-            claim(&Addr::new(process.clone()))
+            claim(&Addr::new(process.clone()))?;
+            // Last: what waits at a stable address goes to a process that will run.
+            if let Some(tenant) = self.tenant {
+                tenant.install(&process)?;
+            }
+            Ok(())
         });
         if let Err(refused) = claimed {
             abandon(&process, &ExitReason::Normal);

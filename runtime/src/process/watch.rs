@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use crate::exit::ExitReason;
+use crate::pid::Pid;
 use crate::sync::Mutex;
 
 /// Somebody outside of the process system who waits for an exit: a call, or `wait`.
@@ -15,6 +16,10 @@ pub(crate) trait ExitWatcher: Send + Sync {
     fn exited(&self, reason: &ExitReason);
     /// The process dropped the reply slot and goes on.
     fn forgiven(&self);
+    /// That process has taken the message out of its mailbox: a stable address did not know which one will.
+    fn taken_by(&self, process: Pid) {
+        let _ = process;
+    }
     /// Nobody waits any more.
     fn is_done(&self) -> bool;
 }

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
-use crate::process::{self, Addr, Context, Exit, Info, Item, SpawnOptions};
+use crate::process::{self, Addr, Context, Exit, Info, Opened, SpawnOptions};
 use crate::server::{self, ReplyTo, StartError};
 use crate::supervisor::{ChildSpec, SHUTDOWN_DEFAULT, Spawner};
 use crate::sync::Mutex;
@@ -291,7 +291,7 @@ impl<A: Actor> StandIn<A> {
         while self.undelivered.is_none() {
             ready!(self.window.poll_room(cx));
             match ready!(self.ctx.poll_item(cx)) {
-                Item::Message(message) => {
+                Opened::Message(message) => {
                     self.window.take();
                     match self.pair.actor.send_message(message) {
                         Ok(()) => {}
@@ -303,7 +303,7 @@ impl<A: Actor> StandIn<A> {
                         }
                     }
                 }
-                Item::Info(info) => match *info {
+                Opened::Info(info) => match *info {
                     Info::Exit(Exit { reason, .. }) if reason.is_normal() => {}
                     Info::Exit(Exit { from, reason }) => {
                         let asked = self.ctx.parent() == Some(from) && reason == ExitReason::Shutdown;
@@ -312,7 +312,7 @@ impl<A: Actor> StandIn<A> {
                     }
                     Info::Down(_) => {}
                 },
-                Item::Stop(reason) => return Poll::Ready(Step::Stop(*reason, Patience::Endless)),
+                Opened::Stop(reason) => return Poll::Ready(Step::Stop(*reason, Patience::Endless)),
             }
         }
         Poll::Pending

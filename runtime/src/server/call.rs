@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::reply::{ReplyTo, slot};
 use crate::exit::ExitReason;
-use crate::process::{self, Addr, SendError};
+use crate::process::{self, Addr, SendError, StableAddr};
 
 /// A call that gave no reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +84,7 @@ impl<M: Send + 'static> Addr<M> {
         make: impl FnOnce(ReplyTo<T>) -> M,
         time: Option<Duration>,
     ) -> Result<T, CallError> {
-        let (reply_to, pending) = slot(self.pid());
+        let (reply_to, pending) = slot(Some(self.pid()));
         let mut pending = pending.within(time);
         let mut message = Some(make(reply_to));
         let watcher = pending.watcher();
@@ -97,6 +97,44 @@ impl<M: Send + 'static> Addr<M> {
                     SendError::NoProc(_) => {
                         CallError::Exited(self.exit_reason().unwrap_or(ExitReason::NoProc))
                     }
+                }));
+            }
+            Pin::new(&mut pending).poll(cx)
+        })
+        .await
+    }
+}
+
+impl<M: Send + 'static> StableAddr<M> {
+    /// Sends a message with a reply slot and waits for the reply, as [`Addr::call`].
+    ///
+    /// A call that waits when an incarnation ends is answered by the next one, within its time. One that an incarnation was
+    /// at when it ended fails with the exit reason, as do all that wait when the child is given up.
+    ///
+    /// # Errors
+    /// [`CallError`] says why there is no reply.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the reply; the callee still handles the message.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(ReplyTo<T>) -> M,
+        timeout: Duration,
+    ) -> Result<T, CallError> {
+        if self.addr().is_some_and(|addr| process::is_in(addr.pid())) {
+            return Err(CallError::CallingSelf);
+        }
+        let (reply_to, pending) = slot(None);
+        let mut pending = pending.within(Some(timeout));
+        let mut message = Some(make(reply_to));
+        let watcher = pending.watcher();
+        poll_fn(|cx| {
+            if message.is_some()
+                && let Poll::Ready(Err(error)) = self.poll_push(cx, &mut message, Some(&watcher))
+            {
+                return Poll::Ready(Err(match error {
+                    SendError::Full(_) => CallError::Full,
+                    SendError::NoProc(_) => CallError::Exited(self.given_up().unwrap_or(ExitReason::NoProc)),
                 }));
             }
             Pin::new(&mut pending).poll(cx)

@@ -198,7 +198,7 @@ where
 {
     let mut waiting = None;
     let addr = options.spawn_if(link, claim, |ctx: Context<M>| {
-        let (ready, pending) = slot(ctx.pid());
+        let (ready, pending) = slot(Some(ctx.pid()));
         waiting = Some(pending);
         body(ctx, ready)
     })?;

@@ -1,8 +1,10 @@
 //! The reply slot of a call: written once by whoever holds [`ReplyTo`], read once by the caller.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
@@ -20,7 +22,6 @@ use crate::timer::{self, Deadline, Expire};
 #[must_use = "the caller waits for a reply"]
 pub struct ReplyTo<T: Send + 'static> {
     slot: Option<Arc<Slot<T>>>,
-    callee: Pid,
 }
 
 /// The caller's end.
@@ -33,6 +34,8 @@ pub(super) struct Pending<T: Send + 'static> {
 
 struct Slot<T> {
     state: Mutex<State<T>>,
+    /// The id of the callee's process; 0 while a call to a stable address waits for one, and for a relay.
+    callee: AtomicU64,
 }
 
 enum State<T> {
@@ -47,17 +50,19 @@ enum State<T> {
     Done,
 }
 
-pub(super) fn slot<T: Send + 'static>(callee: Pid) -> (ReplyTo<T>, Pending<T>) {
-    let slot = Arc::new(Slot { state: Mutex::new(State::Waiting(None)) });
-    (ReplyTo { slot: Some(slot.clone()), callee }, Pending { slot, time: None, deadline: None })
+/// A slot and its two ends; `callee` is known unless the call is to a stable address.
+pub(super) fn slot<T: Send + 'static>(callee: Option<Pid>) -> (ReplyTo<T>, Pending<T>) {
+    let callee = AtomicU64::new(callee.map_or(0, Pid::id));
+    let slot = Arc::new(Slot { state: Mutex::new(State::Waiting(None)), callee });
+    (ReplyTo { slot: Some(slot.clone()) }, Pending { slot, time: None, deadline: None })
 }
 
 impl<T: Send + 'static> ReplyTo<T> {
     /// A slot for a caller who is none of ours; if there is no reply, `deliver` is dropped.
     #[cfg(feature = "ractor")]
     pub(crate) fn relay(deliver: impl FnOnce(T) + Send + 'static) -> Self {
-        let slot = Arc::new(Slot { state: Mutex::new(State::Relay(Box::new(deliver))) });
-        Self { slot: Some(slot), callee: process::new_pid() }
+        let state = Mutex::new(State::Relay(Box::new(deliver)));
+        Self { slot: Some(Arc::new(Slot { state, callee: AtomicU64::new(0) })) }
     }
 
     /// Replies. If the caller no longer waits (its time was up), the reply is dropped.
@@ -76,7 +81,7 @@ impl<T: Send + 'static> ReplyTo<T> {
 impl<T: Send + 'static> Drop for ReplyTo<T> {
     fn drop(&mut self) {
         let Some(slot) = self.slot.take() else { return };
-        if process::is_in(self.callee) {
+        if slot.callee().is_some_and(process::is_in) {
             process::forgive_later(slot);
         } else {
             slot.forgiven();
@@ -86,7 +91,8 @@ impl<T: Send + 'static> Drop for ReplyTo<T> {
 
 impl<T: Send + 'static> fmt::Debug for ReplyTo<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplyTo").field("callee", &self.callee).finish_non_exhaustive()
+        let callee = self.slot.as_ref().and_then(|slot| slot.callee());
+        f.debug_struct("ReplyTo").field("callee", &callee).finish_non_exhaustive()
     }
 }
 
@@ -102,6 +108,10 @@ impl<T> State<T> {
 }
 
 impl<T> Slot<T> {
+    fn callee(&self) -> Option<Pid> {
+        NonZeroU64::new(self.callee.load(Ordering::Relaxed)).map(Pid::new)
+    }
+
     /// The first outcome counts.
     fn settle(&self, outcome: State<T>) {
         let mut state = self.state.lock();
@@ -136,6 +146,10 @@ impl<T: Send> ExitWatcher for Slot<T> {
 
     fn forgiven(&self) {
         self.settle(State::Failed(CallError::NoReply));
+    }
+
+    fn taken_by(&self, process: Pid) {
+        self.callee.store(process.id(), Ordering::Relaxed);
     }
 
     fn is_done(&self) -> bool {

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::{Next, ReplyTo, Server};
 use crate::exit::ExitReason;
 use crate::pid::Pid;
-use crate::process::{self, Callback, Context, Exit, Info, Item};
+use crate::process::{self, Callback, Context, Exit, Info, Opened};
 use crate::unwind::drop_quietly;
 
 /// Calls and awaits a callback; a panic in either is a stop, so that `terminate` runs after it. Not a function: the future
@@ -47,18 +47,18 @@ pub(super) fn run<S: Server>(
                     caught!(server.handle_continue(msg, &mut ctx))
                 }
                 None => match poll_fn(|cx| ctx.poll_item(cx)).await {
-                    Item::Message(msg) => {
+                    Opened::Message(msg) => {
                         ctx.set_callback(Some(Callback::Handle));
                         caught!(server.handle(msg, &mut ctx))
                     }
-                    Item::Info(info) => match *info {
+                    Opened::Info(info) => match *info {
                         Info::Exit(Exit { from, reason }) if Some(from) == parent => Next::Stop(reason),
                         info => {
                             ctx.set_callback(Some(Callback::HandleInfo));
                             caught!(server.handle_info(info, &mut ctx))
                         }
                     },
-                    Item::Stop(reason) => Next::Stop(*reason),
+                    Opened::Stop(reason) => Next::Stop(*reason),
                 },
             };
             if let Next::Stop(reason) = next {

@@ -38,7 +38,8 @@ pub const JITTER_PERCENT_DEFAULT: u8 = 50;
 pub const BACKOFF_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Backoff {
-    /// A first delay, and the longest one ([`BACKOFF_MAX`] at most). Up to half of each is left to chance; a child that has lived for as long as
+    /// A first delay, and the longest one ([`BACKOFF_MAX`] at most). Up to half of each is left to
+    /// chance; a child that has lived for as long as
     /// the longest starts over with the first.
     pub fn new(first: Duration, max: Duration) -> Self {
         let max = max.min(BACKOFF_MAX);

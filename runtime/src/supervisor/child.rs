@@ -6,14 +6,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::reference::ChildInfo;
-use super::spec::ChildSpec;
+use super::spec::{ChildSpec, Extra};
 use super::waiting::Retry;
 use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
 use crate::process::shutdown::Shutdown;
-use crate::process::{self, Context};
+use crate::process::{self, Context, Tenant};
+use crate::server::StartError;
 use crate::telemetry::{self, Event, Level};
 
 /// How long a killed child is waited for. It ends at its next await, which a blocked one never reaches: then its
@@ -29,22 +30,87 @@ pub(super) struct Child {
     pub(super) restarting: bool,
     /// Only for one whose spec has a back-off.
     pub(super) retry: Option<Box<Retry>>,
+    /// Only for one that has a stable address.
+    tenant: Option<Box<GivesUp>>,
+}
+
+/// Gives a stable address up when its child is forgotten, even if the supervisor is killed.
+#[derive(Debug)]
+struct GivesUp {
+    tenant: Tenant,
+    reason: ExitReason,
+}
+
+impl Drop for GivesUp {
+    fn drop(&mut self) {
+        self.tenant.give_up(&self.reason);
+    }
 }
 
 impl Child {
-    /// A child that has just been started.
-    pub(super) fn new(spec: ChildSpec, pid: Pid) -> Self {
+    /// Starts a child for the first time.
+    pub(super) async fn start(
+        spec: ChildSpec,
+        supervisor: Pid,
+        extra: Option<Extra>,
+    ) -> Result<Self, (Label, StartError)> {
         let retry = spec.backoff.as_deref().map(|backoff| Box::new(Retry::new(*backoff)));
-        Self { spec, pid: Some(pid), restarts: 0, restarting: false, retry }
+        let tenant = spec.heir.clone().map(Tenant::new);
+        let tenant = tenant.map(|tenant| Box::new(GivesUp { tenant, reason: ExitReason::Shutdown }));
+        let mut child = Self { spec, pid: None, restarts: 0, restarting: false, retry, tenant };
+        match child.spec.start(supervisor, 0, extra, child.tenant()).await {
+            Ok(pid) => {
+                child.pid = Some(pid);
+                if let Some(retry) = &mut child.retry {
+                    retry.started();
+                }
+                Ok(child)
+            }
+            Err(error) => {
+                child.note(&error.clone().into_reason());
+                Err((child.spec.id, error))
+            }
+        }
     }
 
-    /// It runs again.
-    pub(super) fn restarted(&mut self, pid: Pid) {
+    /// Starts a child that does not run again.
+    pub(super) async fn start_again(
+        &mut self,
+        supervisor: Pid,
+        extra: Option<Extra>,
+    ) -> Result<Pid, StartError> {
+        let pid = match self.spec.start(supervisor, self.restarts + 1, extra, self.tenant()).await {
+            Ok(pid) => pid,
+            Err(error) => {
+                self.note(&error.clone().into_reason());
+                return Err(error);
+            }
+        };
+        self.note(&ExitReason::Shutdown);
         self.restarts += 1;
         self.restarting = false;
         self.pid = Some(pid);
         if let Some(retry) = &mut self.retry {
             retry.started();
+        }
+        Ok(pid)
+    }
+
+    /// What its stable address is given up with, if the child is forgotten now.
+    pub(super) fn note(&mut self, reason: &ExitReason) {
+        if let Some(gives_up) = &mut self.tenant {
+            gives_up.reason = reason.clone();
+        }
+    }
+
+    fn tenant(&self) -> Option<Tenant> {
+        self.tenant.as_ref().map(|gives_up| gives_up.tenant.clone())
+    }
+
+    /// It stays down until somebody asks for it.
+    pub(super) fn give_up(&self, reason: &ExitReason) {
+        if let Some(gives_up) = &self.tenant {
+            gives_up.tenant.give_up(reason);
         }
     }
 
@@ -111,7 +177,7 @@ async fn wait_until_killed(pid: Pid, label: &Label, deadline: Instant) {
 
 /// Waits for children that were asked to stop, all at the same time: however many overstay, or never await, it takes no
 /// longer than for one of them.
-pub(super) async fn wait_until_all_stopped(asked: impl Iterator<Item = (Pid, Label, Option<Instant>)>) {
+pub(super) async fn wait_until_all_stopped(asked: Vec<(Pid, Label, Option<Instant>)>) {
     let (mut timed, mut unhurried) = (Vec::new(), Vec::new());
     for (pid, label, deadline) in asked {
         match deadline {

@@ -220,9 +220,10 @@ impl Running {
         if self.children.len() >= self.described.max_children {
             return Err(ChildError::MaxChildren(self.described.max_children));
         }
-        let started = spec.start_with(self.ctx.pid(), 0, self.described.extra.clone()).await;
-        let pid = started.map_err(|error| ChildError::Start(spec.id.clone(), error))?;
-        self.children.insert(pid, Child::new(spec, pid));
+        let started = Child::start(spec, self.ctx.pid(), self.described.extra.clone()).await;
+        let child = started.map_err(|(id, error)| ChildError::Start(id, error))?;
+        let pid = child.pid.expect("invariant: it has just been started");
+        self.children.insert(pid, child);
         Ok(pid)
     }
 
@@ -241,6 +242,7 @@ impl Running {
     async fn child_ended(&mut self, pid: Pid, reason: ExitReason) -> Result<(), End> {
         let Some(mut child) = self.children.remove(&pid) else { return Ok(()) };
         child.pid = None;
+        child.note(&reason);
         match on_exit(child.spec.restart, &reason) {
             Verdict::Restart if child.retry.is_some() => {
                 self.try_again_later(pid, child, reason);
@@ -261,13 +263,13 @@ impl Running {
     async fn restart(&mut self, was: Pid, mut child: Child, reason: ExitReason) -> Result<(), End> {
         let supervisor = self.ctx.pid();
         if !self.intensity.allow(clock::now()) {
-            telemetry::emit(&IntensityReached::new(supervisor, child.spec.id, &self.intensity, reason));
+            let failed = child.spec.id.clone();
+            telemetry::emit(&IntensityReached::new(supervisor, failed, &self.intensity, reason));
             return Err(End);
         }
         let extra = self.described.extra.clone();
-        match child.spec.start_with(supervisor, child.restarts + 1, extra).await {
+        match child.start_again(supervisor, extra).await {
             Ok(pid) => {
-                child.restarted(pid);
                 telemetry::emit(&ChildRestarted {
                     supervisor,
                     child: child.spec.id.clone(),
@@ -306,12 +308,11 @@ impl Running {
 
     /// Asks all children to stop, then waits for all.
     async fn stop_all(&mut self) {
-        let ctx = &self.ctx;
-        let running = self.children.drain().filter_map(|(_, child)| child.pid.map(|pid| (pid, child.spec)));
-        let asked = running.map(|(pid, spec)| {
-            let deadline = ask_to_stop(ctx, pid, spec.shutdown);
-            (pid, spec.id, deadline)
-        });
+        let children: Vec<Child> = self.children.drain().map(|(_, child)| child).collect();
+        let running = children.iter().filter_map(|child| child.pid.map(|pid| (pid, &child.spec)));
+        let asked: Vec<_> = running
+            .map(|(pid, spec)| (pid, spec.id.clone(), ask_to_stop(&self.ctx, pid, spec.shutdown)))
+            .collect();
         wait_until_all_stopped(asked).await;
     }
 }

@@ -127,13 +127,10 @@ impl Running {
 
     /// Starts a child for the first time, behind all others.
     async fn add(&mut self, spec: ChildSpec) -> Result<Pid, (Label, StartError)> {
-        match spec.start(self.ctx.pid(), 0).await {
-            Ok(pid) => {
-                self.children.push(Child::new(spec, pid));
-                Ok(pid)
-            }
-            Err(error) => Err((spec.id, error)),
-        }
+        let child = Child::start(spec, self.ctx.pid(), None).await?;
+        let pid = child.pid.expect("invariant: it has just been started");
+        self.children.push(child);
+        Ok(pid)
     }
 
     async fn start_child(&mut self, spec: ChildSpec) -> Result<Pid, ChildError> {
@@ -150,12 +147,19 @@ impl Running {
     async fn terminate_child(&mut self, id: &Label) -> Result<(), ChildError> {
         let at = self.position(id).ok_or(ChildError::NotFound)?;
         self.stop_range(at..at + 1).await;
+        if let Some(at) = self.position(id) {
+            self.children[at].give_up(&ExitReason::Shutdown);
+        }
         Ok(())
     }
 
     async fn restart_child(&mut self, id: &Label) -> Result<Pid, ChildError> {
         let at = self.down(id)?;
-        self.start_again(at).await.map_err(|error| ChildError::Start(id.clone(), error))
+        let started = self.start_again(at).await;
+        started.map_err(|error| {
+            self.children[at].give_up(&error.clone().into_reason());
+            ChildError::Start(id.clone(), error)
+        })
     }
 
     fn delete_child(&mut self, id: &Label) -> Result<(), ChildError> {
@@ -202,6 +206,7 @@ impl Running {
         };
         let child = &mut self.children[at];
         child.pid = None;
+        child.note(&reason);
         let significant = child.spec.significant;
         match on_exit(child.spec.restart, &reason) {
             Verdict::Restart if child.retry.is_some() => {
@@ -214,7 +219,7 @@ impl Running {
                 return Ok(());
             }
             Verdict::Restart => return self.restart(at, reason).await,
-            Verdict::Keep => {}
+            Verdict::Keep => child.give_up(&reason),
             Verdict::Forget => drop(self.children.remove(at)),
         }
         let others = self.children.iter().any(Child::is_significant);
@@ -272,10 +277,7 @@ impl Running {
     }
 
     async fn start_again(&mut self, at: usize) -> Result<Pid, StartError> {
-        let child = &mut self.children[at];
-        let pid = child.spec.start(self.ctx.pid(), child.restarts + 1).await?;
-        child.restarted(pid);
-        Ok(pid)
+        self.children[at].start_again(self.ctx.pid(), None).await
     }
 
     async fn stop_all(&mut self) {

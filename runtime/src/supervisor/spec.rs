@@ -14,7 +14,9 @@ use crate::exit::{ExitReason, IntoExitReason};
 use crate::name::{Label, Name};
 use crate::pid::Pid;
 use crate::process::shutdown::Shutdown;
-use crate::process::{Addr, Context, ProcessKind, RegisterError, SpawnOptions};
+use crate::process::{
+    Addr, Context, Heir, ProcessKind, Redelivery, RegisterError, SpawnOptions, StableAddr, Tenant,
+};
 use crate::server::{self, ReplyTo, Server, ServerOptions, StartError};
 use crate::sync::Mutex;
 
@@ -67,6 +69,7 @@ pub struct ChildSpec {
     pub(super) significant: bool,
     /// Boxed: few children have one, and there may be millions.
     pub(super) backoff: Option<Box<Backoff>>,
+    pub(super) heir: Option<Arc<dyn Heir>>,
     pub(super) kind: ChildKind,
     pub(super) start: Start,
 }
@@ -87,6 +90,7 @@ impl Spawner {
         supervisor: Pid,
         restarts: u32,
         extra: Option<Extra>,
+        tenant: Option<Tenant>,
     ) -> Result<Self, StartError> {
         let name = spec.name.clone().map(Name::parse).transpose();
         let name = name.map_err(|error| StartError::Name(RegisterError::Name(error)))?;
@@ -99,7 +103,8 @@ impl Spawner {
             .name(name)
             .parent(supervisor)
             .kind(kind)
-            .restarts(restarts);
+            .restarts(restarts)
+            .tenant(tenant);
         Ok(Self { options, supervisor, extra })
     }
 
@@ -259,17 +264,14 @@ impl ChildSpec {
     }
 
     /// Starts one incarnation of the child.
-    pub(super) async fn start(&self, supervisor: Pid, restarts: u32) -> Result<Pid, StartError> {
-        self.start_with(supervisor, restarts, None).await
-    }
-
-    pub(super) async fn start_with(
+    pub(super) async fn start(
         &self,
         supervisor: Pid,
         restarts: u32,
         extra: Option<Extra>,
+        tenant: Option<Tenant>,
     ) -> Result<Pid, StartError> {
-        let mut spawner = Some(Spawner::new(self, supervisor, restarts, extra)?);
+        let mut spawner = Some(Spawner::new(self, supervisor, restarts, extra, tenant)?);
         let mut starting: Option<Started> = None;
         std::future::poll_fn(|cx| {
             let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &mut starting {
@@ -304,6 +306,7 @@ impl ChildSpec {
             shutdown: Shutdown::After(SHUTDOWN_DEFAULT),
             significant: false,
             backoff: None,
+            heir: None,
             kind: ChildKind::Worker,
             start,
         }
@@ -350,6 +353,74 @@ impl ChildSpec {
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = Some(Box::new(backoff));
         self
+    }
+
+    /// Gives the child an address that stays valid when it is restarted, and keeps its mail: see [`StableAddr`]. `M` is
+    /// what its process takes; with another type it does not start.
+    ///
+    /// The address is that of one child, so start the spec (and its clones) under one supervisor at a time. A spec that
+    /// has such an address gets another one, and the first is nobody's.
+    pub fn stable<M: Send + 'static>(self) -> (Self, StableAddr<M>) {
+        self.stable_with(None)
+    }
+
+    /// As [`stable`](Self::stable), and the message that the child was at when it ended goes to the next incarnation once
+    /// more, before all others: it is handled **at least once**, and not at most once. A message under which `deaths_max`
+    /// incarnations have ended is taken out of circulation instead
+    /// ([`MessageQuarantined`](crate::process::MessageQuarantined)), so that it can't burn the intensity for all others;
+    /// keep `deaths_max` at or below the intensity, as each end counts.
+    ///
+    /// `copy` makes the copy that is kept while a message is handled, or gives `None` for one that shall not come back: a
+    /// call can't, since its [`ReplyTo`] has no copy, and its caller has learned of the end.
+    ///
+    /// A message counts as handled when the child asks for the next one, or ends in order by its own doing. Every end that is
+    /// not orderly counts against it, a kill from elsewhere too; being shut down does not.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use heronry::prelude::*;
+    /// use heronry::process::StableAddr;
+    ///
+    /// enum Msg { Print(String), Count(ReplyTo<usize>) }
+    ///
+    /// let body = |mut ctx: Context<Msg>| async move {
+    ///     let mut printed = 0;
+    ///     while let Received::Message(msg) = ctx.receive().await {
+    ///         match msg {
+    ///             Msg::Print(text) => {
+    ///                 assert!(!text.is_empty(), "out of paper");
+    ///                 printed += 1;
+    ///             }
+    ///             Msg::Count(reply_to) => reply_to.send(printed),
+    ///         }
+    ///     }
+    /// };
+    /// let spec = ChildSpec::process("printer", body);
+    /// let (spec, printer): (_, StableAddr<Msg>) = spec.stable_redelivering(2, |msg| match msg {
+    ///     Msg::Print(text) => Some(Msg::Print(text.clone())),
+    ///     Msg::Count(_) => None,
+    /// });
+    /// # #[tokio::main(flavor = "current_thread")] async fn run(spec: ChildSpec, printer: StableAddr<Msg>) {
+    /// let tree = Supervisor::one_for_one().child(spec).start().await.unwrap();
+    /// printer.cast(Msg::Print(String::new())).unwrap(); // ends two printers, and no third
+    /// printer.cast(Msg::Print("a page".into())).unwrap();
+    /// assert_eq!(printer.call(Msg::Count, Duration::from_secs(5)).await, Ok(1));
+    /// tree.stop().await;
+    /// # }
+    /// # run(spec, printer)
+    /// ```
+    pub fn stable_redelivering<M: Send + 'static>(
+        self,
+        deaths_max: u8,
+        copy: impl Fn(&M) -> Option<M> + Send + Sync + 'static,
+    ) -> (Self, StableAddr<M>) {
+        self.stable_with(Some(Redelivery { deaths_max, copy: Box::new(copy) }))
+    }
+
+    fn stable_with<M: Send + 'static>(mut self, redelivery: Option<Redelivery<M>>) -> (Self, StableAddr<M>) {
+        let (addr, heir) = StableAddr::new(self.id.clone(), redelivery);
+        self.heir = Some(heir);
+        (self, addr)
     }
 
     /// How the child is stopped.

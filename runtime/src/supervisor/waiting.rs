@@ -33,7 +33,7 @@ pub(super) struct Retry {
 
 impl Retry {
     pub(super) fn new(backoff: Backoff) -> Self {
-        Self { backoff, failed: 0, started_at: Some(clock::now()), place: None }
+        Self { backoff, failed: 0, started_at: None, place: None }
     }
 
     pub(super) fn started(&mut self) {

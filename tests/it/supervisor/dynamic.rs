@@ -1,7 +1,7 @@
 //! Supervisors whose children come and go.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use heronry::prelude::*;
@@ -179,11 +179,13 @@ fn a_stop_waits_for_children_that_never_await_only_once() {
     let until = over.clone();
     let took = runtime.block_on(async move {
         let tree = start(Supervisor::dynamic()).await;
+        let begun = Arc::new(AtomicUsize::new(0));
         for _ in 0..4 {
-            let over = until.clone();
+            let (over, begun) = (until.clone(), begun.clone());
             let blocks = ChildSpec::process("blocks", move |_: Context<()>| {
-                let over = over.clone();
+                let (over, begun) = (over.clone(), begun.clone());
                 async move {
+                    begun.fetch_add(1, Ordering::SeqCst);
                     while !over.load(Ordering::SeqCst) {
                         std::thread::park_timeout(Duration::from_millis(20));
                     }
@@ -191,6 +193,7 @@ fn a_stop_waits_for_children_that_never_await_only_once() {
             });
             add(&tree, blocks.restart(Restart::Temporary).shutdown(Shutdown::BrutalKill)).await;
         }
+        crate::support::eventually("all at it", || begun.load(Ordering::SeqCst) == 4).await;
         let before = Instant::now();
         within("the stop", tree.stop()).await;
         before.elapsed()
