@@ -1,10 +1,12 @@
 //! Channels: what a joined topic does with the events of its client.
 
+mod broadcaster;
 mod events;
 mod join;
 mod server;
 mod socket;
 
+pub use broadcaster::Broadcaster;
 pub use events::{ChannelHandledIn, ChannelJoined};
 pub use join::{Join, JoinError};
 pub use socket::{ChannelAddr, ChannelSocket, PushError, SocketRef};

@@ -17,6 +17,7 @@ mod connection;
 mod drain;
 mod events;
 mod listener;
+mod pattern;
 mod router;
 #[cfg(feature = "tls")]
 mod tls;
@@ -31,9 +32,9 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
-use heronry::pubsub::{PubSub, Subscription};
+use heronry::ChildSpec;
+use heronry::pubsub::PubSub;
 use heronry::supervisor::{ChildKind, DynamicRef, DynamicSupervisor, Supervisor};
-use heronry::{ChildSpec, Context};
 use http::{Method, Request, Response};
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -46,9 +47,8 @@ use router::Router;
 pub use tls::{Tls, TlsError};
 
 use crate::body::{Body, BoxError};
-use crate::channel::PushError;
-use crate::message::{Broadcast, Payload};
-use crate::socket::{ChannelPubSub, Fastlane, Lane, RouteError, Routes, Socket};
+use crate::channel::Broadcaster;
+use crate::socket::{Fastlane, RouteError, Routes, Socket};
 #[cfg(feature = "longpoll")]
 use crate::transport::LongPollMount;
 use crate::transport::{Mount, SocketHome, SocketOptions, WebSocketMount};
@@ -127,6 +127,10 @@ struct Inner {
 impl EndpointBuilder {
     /// Mounts a socket: its WebSocket transport is at `path` + `/websocket`, and long polling at `path` + `/longpoll`.
     /// Phoenix's `socket/3`.
+    ///
+    /// Segments of the path that begin with a colon are params of the connection: with `/socket/:tenant`, a client at
+    /// `/socket/acme/websocket` has the param `tenant` of value `acme`, whatever its query string says. An endpoint may
+    /// have several mounts, also of one type of socket: they share topics and socket ids.
     #[must_use]
     pub fn socket<S: Socket>(self, path: &str, handler: S) -> Self {
         self.socket_with(path, handler, SocketOptions::default())
@@ -182,7 +186,7 @@ impl EndpointBuilder {
     /// The way to send to topics from outside of any channel: for routes, which are described before the endpoint is
     /// built.
     pub fn broadcaster(&self) -> Broadcaster {
-        Broadcaster { pubsub: self.home.pubsub.clone() }
+        Broadcaster::new(self.home.pubsub.clone())
     }
 
     /// Sets the limits of the HTTP side.
@@ -304,7 +308,7 @@ impl Endpoint {
 
     /// The way to send to topics from outside of any channel.
     pub fn broadcaster(&self) -> Broadcaster {
-        Broadcaster { pubsub: self.inner.home.pubsub.clone() }
+        Broadcaster::new(self.inner.home.pubsub.clone())
     }
 
     /// With its first child.
@@ -333,44 +337,6 @@ fn with(supervisor: Supervisor, child: Option<ChildSpec>) -> Supervisor {
     match child {
         Some(child) => supervisor.child(child),
         None => supervisor,
-    }
-}
-
-/// Sends to topics, and subscribes processes to them, from outside of any channel; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Broadcaster {
-    pubsub: ChannelPubSub,
-}
-
-impl Broadcaster {
-    /// Sends an event to all members of a topic, from outside of any channel. Phoenix's `Endpoint.broadcast/3`.
-    ///
-    /// A broadcast of `disconnect` to a socket's [id](Socket::id) closes all sockets of that id.
-    ///
-    /// # Errors
-    /// [`PushError`] if the payload is neither an object nor binary.
-    pub fn broadcast(&self, topic: &str, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
-        let payload = payload.into();
-        if !payload.is_object() && !payload.is_binary() {
-            return Err(PushError::NotAnObject);
-        }
-        let broadcast = Broadcast::new(topic.into(), event, payload).map_err(PushError::Encode)?;
-        self.pubsub.broadcast(topic, broadcast);
-        Ok(())
-    }
-
-    /// Subscribes the process of `ctx` to a topic: each broadcast on it arrives in its mailbox, made into one of its
-    /// own messages by `wrap`. Phoenix's `Endpoint.subscribe/2`.
-    pub fn subscribe<M: Send + 'static>(
-        &self,
-        ctx: &Context<M>,
-        topic: &str,
-        wrap: impl Fn(Broadcast) -> M + Send + Sync + 'static,
-    ) -> Subscription {
-        let addr = ctx.addr();
-        // A refused message is reported by the mailbox; PubSub promises no more than at most once.
-        let take = move |broadcast| drop(addr.send(wrap(broadcast)));
-        self.pubsub.subscribe(ctx.pid(), topic, Lane::Process(Arc::new(take)))
     }
 }
 

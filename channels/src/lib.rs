@@ -69,13 +69,13 @@ pub use http;
 
 pub use body::{Body, BoxError};
 pub use channel::{
-    Channel, ChannelAddr, ChannelHandledIn, ChannelJoined, ChannelSocket, Handled, Join, JoinError, Outcome,
-    PushError, SocketRef,
+    Broadcaster, Channel, ChannelAddr, ChannelHandledIn, ChannelJoined, ChannelSocket, Handled, Join,
+    JoinError, Outcome, PushError, SocketRef,
 };
 pub use close::CloseCode;
 pub use endpoint::{
-    AcceptFailed, AcceptRecovered, Bound, Broadcaster, ConnectionRefused, Drained, Drainer, Endpoint,
-    EndpointBuilder, EndpointError, HttpLimits, ListenError, SOCKETS_MAX_DEFAULT, SocketDrain,
+    AcceptFailed, AcceptRecovered, Bound, ConnectionRefused, Drained, Drainer, Endpoint, EndpointBuilder,
+    EndpointError, HttpLimits, ListenError, SOCKETS_MAX_DEFAULT, SocketDrain,
 };
 #[cfg(feature = "tls")]
 pub use endpoint::{Tls, TlsError};
@@ -90,7 +90,7 @@ pub use token::{
     Digest, KeyOptions, MaxAge, SecretTooShort, Term, TermError, TokenError, TokenKeysFull, Tokens,
 };
 pub use topic::{TopicError, TopicPattern};
-pub use transport::{CheckOrigin, OriginError, OriginPattern, SocketOptions};
+pub use transport::{CheckOrigin, OriginCheck, OriginError, OriginPattern, SocketOptions};
 #[cfg(feature = "longpoll")]
 pub use transport::{LongPollOptions, LongPollOverloaded, LongPollSessionsFull};
 pub use vsn::VsnError;

@@ -30,6 +30,10 @@ pub(crate) const DEPTH_MAX: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params(Map<String, Value>);
 
+/// The params in the path of a request (`/socket/:tenant`), as an extension of it.
+#[derive(Clone, Debug)]
+pub(crate) struct PathParams(pub(crate) Vec<(String, String)>);
+
 /// A query string that can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -82,6 +86,11 @@ impl Params {
     /// A value that is a string.
     pub fn get_str(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_str()
+    }
+
+    /// Puts the params of the path in; what had their names gives way.
+    pub(crate) fn add_path(&mut self, PathParams(path): PathParams) {
+        self.0.extend(path.into_iter().map(|(name, value)| (name, Value::String(value))));
     }
 
     /// Takes a value out.

@@ -4,6 +4,7 @@
 //! channel's crash reaches its client as `phx_error` and touches nothing else; the socket's end ends its channels.
 //! `state.rs` decides, purely; `session.rs` carries it out in the socket process, whatever the transport.
 
+mod connect;
 mod connection;
 mod events;
 mod fastlane;
@@ -17,6 +18,7 @@ mod slots;
 mod state;
 mod waiting;
 
+pub use connect::{Connect, Peer, Refusal};
 pub use events::{
     BroadcastDropped, ChannelMailboxFull, SocketClosed, SocketConnected, SocketOverloaded, SocketShed,
     TopicUnmatched,
@@ -31,13 +33,6 @@ pub(crate) use inflight::Permit;
 pub(crate) use outbound::{Outbound, SocketMsg};
 pub(crate) use router::{Delivery, Inbox, JoinRequest, Starter};
 pub(crate) use session::{Begin, End, Session, draining};
-
-use std::fmt;
-use std::net::SocketAddr;
-
-use http::{HeaderMap, StatusCode, Uri};
-
-use crate::params::Params;
 
 /// What a client connects to: decides who may, and which channels there are.
 ///
@@ -88,58 +83,4 @@ pub trait Socket: Sized + Send + Sync + 'static {
 
     /// Which topics are which channels; the first route that matches counts. Phoenix's `channel/3`.
     fn channels(routes: Routes<Self>) -> Routes<Self>;
-}
-
-/// What a client sent when it connected.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Connect {
-    /// The params of the query string, without `vsn`.
-    pub params: Params,
-    /// The headers of the request.
-    pub headers: HeaderMap,
-    /// The URI of the request.
-    pub uri: Uri,
-    /// The client's address, where the server knows it.
-    pub peer: Option<SocketAddr>,
-}
-
-impl Connect {
-    pub(crate) fn new(params: Params, parts: http::request::Parts) -> Self {
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-        Self { params, headers: parts.headers, uri: parts.uri, peer }
-    }
-}
-
-/// The address of the client, as an extension of its requests.
-///
-/// The endpoint's own listener sets it; a server that the endpoint is mounted in may.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
-
-/// A connection that is not accepted: the HTTP answer to the upgrade request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The status.
-    pub status: StatusCode,
-    /// The body, as plain text.
-    pub body: String,
-}
-
-impl Refusal {
-    /// 403 with an empty body, as Phoenix answers `:error`.
-    pub fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "")
-    }
-
-    /// Any status and body, such as 429 and "Too many requests".
-    pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
-        Self { status, body: body.into() }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connection refused: {} {}", self.status, self.body)
-    }
 }

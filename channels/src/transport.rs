@@ -8,6 +8,7 @@ mod io;
 mod long_poll;
 mod mount;
 mod origin;
+mod subprotocol;
 mod websocket;
 
 use std::fmt;
@@ -22,7 +23,7 @@ pub(crate) use long_poll::LongPollMount;
 pub use long_poll::{LongPollOptions, LongPollOverloaded, LongPollSessionsFull};
 pub use mount::SocketOptions;
 pub(crate) use mount::{Mount, SocketHome, WebSocketMount};
-pub use origin::{CheckOrigin, OriginError, OriginPattern};
+pub use origin::{CheckOrigin, OriginCheck, OriginError, OriginPattern};
 
 use crate::body::Body;
 

@@ -4,6 +4,7 @@
 
 mod application;
 mod channels;
+mod conformance;
 #[cfg(feature = "e2e")]
 mod e2e;
 mod exits;

@@ -1,5 +1,7 @@
 //! What the tests of this binary share: bounded waits, a server in this process, a client that speaks raw frames.
 
+pub(crate) mod http;
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,6 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Response;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
@@ -89,7 +94,24 @@ impl Client {
     }
 
     pub(crate) async fn try_connect(addr: SocketAddr, params: &str) -> Result<Self, tungstenite::Error> {
-        Self::over(TcpStream::connect(addr).await?, params).await
+        let (client, _) = Self::open(addr, &format!("/socket/websocket?vsn=2.0.0&{params}"), &[]).await?;
+        Ok(client)
+    }
+
+    /// Connects to a path with these headers; also the server's answer.
+    pub(crate) async fn open(
+        addr: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(Self, Response), tungstenite::Error> {
+        let mut request = format!("ws://{addr}{path}").into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().append(*name, HeaderValue::from_str(value)?);
+        }
+        let tcp = TcpStream::connect(addr).await?;
+        let (stream, response) =
+            within("the handshake", tokio_tungstenite::client_async(request, tcp)).await?;
+        Ok((Self { stream, next_ref: 0 }, response))
     }
 }
 

@@ -1,8 +1,10 @@
-//! What the integration tests stand on: a browser, server processes and the places where things are built.
+//! What the integration tests stand on: a browser, server processes, the conformance application and the places where
+//! things are built.
 //!
 //! Every wait in here is bounded, and every child process ends with the value that started it.
 
 mod browser;
+pub mod conformance_app;
 mod server;
 
 pub use browser::{

@@ -85,6 +85,7 @@ impl<C: Channel> Server for ChannelServer<C> {
             addr: ctx.addr(),
             reference: None,
             joined: false,
+            hibernate: false,
         };
         let start = Instant::now();
         let topic = socket.topic.clone();
@@ -131,7 +132,11 @@ impl<C: Channel> Server for ChannelServer<C> {
             Incoming::Info(msg) => self.channel.handle_info(msg, &mut self.socket).await,
             Incoming::Close(reason) => Ok(Handled::Stop(reason)),
         };
-        self.next(outcome)
+        let next = self.next(outcome);
+        if std::mem::take(&mut self.socket.hibernate) {
+            ctx.hibernate();
+        }
+        next
     }
 
     async fn terminate(&mut self, reason: &ExitReason, _: &mut Context<Self::Msg>) {

@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use heronry::pubsub::Subscription;
 use heronry::{Addr, ExitReason, Pid, SendError};
 
-use super::Channel;
 use super::server::Incoming;
+use super::{Broadcaster, Channel};
 use crate::message::{Broadcast, Message, Payload, Reply};
 use crate::serializer::EncodeError;
-use crate::socket::{Connection, Socket};
+use crate::socket::{Connection, Lane, Socket};
 
 /// The socket of a channel: given to each of its callbacks. The counterpart in Phoenix is the `socket`.
 pub struct ChannelSocket<C: Channel> {
@@ -21,6 +22,8 @@ pub struct ChannelSocket<C: Channel> {
     /// The reference of the event that is being handled.
     pub(super) reference: Option<ByteString>,
     pub(super) joined: bool,
+    /// The channel asked to hibernate once the callback is done.
+    pub(super) hibernate: bool,
 }
 
 /// A message that did not go out. Nothing was sent.
@@ -74,6 +77,11 @@ impl<C: Channel> ChannelSocket<C> {
         &self.connection.handler
     }
 
+    /// The socket's [id](Socket::id), if it has one. Phoenix's `socket.id`.
+    pub fn id(&self) -> Option<&str> {
+        self.connection.id.as_deref()
+    }
+
     /// `websocket` or `longpoll`.
     pub fn transport(&self) -> &'static str {
         self.connection.transport
@@ -125,6 +133,31 @@ impl<C: Channel> ChannelSocket<C> {
         let broadcast = self.outgoing_broadcast(event, payload.into())?;
         self.connection.pubsub.broadcast_from(self.pid(), &self.topic, broadcast);
         Ok(())
+    }
+
+    /// The way to send to other topics, and to socket ids. Phoenix's `socket.endpoint`.
+    pub fn broadcaster(&self) -> Broadcaster {
+        Broadcaster::new(self.connection.pubsub.clone())
+    }
+
+    /// Subscribes this channel to another topic: each broadcast on it is handled in [`Channel::handle_info`], made into
+    /// a message by `wrap`. The subscription lasts as long as the channel, or until it is dropped. Phoenix's
+    /// `Endpoint.subscribe/2`.
+    pub fn subscribe(
+        &self,
+        topic: &str,
+        wrap: impl Fn(Broadcast) -> C::Msg + Send + Sync + 'static,
+    ) -> Subscription {
+        let addr = self.addr.clone();
+        // A refused message is reported by the mailbox; PubSub promises no more than at most once.
+        let take = move |broadcast| drop(addr.send(Incoming::Info(wrap(broadcast))));
+        self.connection.pubsub.subscribe(self.pid(), topic, Lane::Process(Arc::new(take)))
+    }
+
+    /// Gives back memory that the channel does not need while it waits, once the callback has returned: for one that
+    /// will be idle for long. Phoenix's `:hibernate`; the state is kept and the channel goes on as before.
+    pub fn hibernate(&mut self) {
+        self.hibernate = true;
     }
 
     /// A reference to the event that is being handled, to [reply](SocketRef::reply) to it later and from elsewhere.

@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use heronry::telemetry::{self, Event, Level};
-use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode, Uri};
 use tower_http::services::ServeFile;
 use tower_service::Service;
 
 use super::assets::{self, Folder};
+use super::pattern::PathPattern;
 use crate::body::{self, Body, BoxError};
+use crate::params::PathParams;
 use crate::transport::Transport;
 
 type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
@@ -28,6 +30,8 @@ type Handler = Arc<dyn Fn(Request<Bytes>) -> Answer + Send + Sync>;
 pub(super) struct Router {
     routes: HashMap<String, Vec<(Method, Handler)>>,
     mounts: HashMap<String, Arc<dyn Transport>>,
+    /// Mounts with params in their path, in the order in which they were made.
+    patterns: Vec<(PathPattern, Arc<dyn Transport>)>,
     files: HashMap<String, ServeFile>,
     folders: Vec<(String, Folder)>,
     body_bytes_max: usize,
@@ -56,7 +60,10 @@ impl Router {
     }
 
     pub(super) fn mount(mut self, path: String, transport: Arc<dyn Transport>) -> Self {
-        self.mounts.insert(path, transport);
+        match PathPattern::parse(&path) {
+            Some(pattern) => self.patterns.push((pattern, transport)),
+            None => drop(self.mounts.insert(path, transport)),
+        }
         self
     }
 
@@ -79,8 +86,11 @@ impl Router {
         let path = request.uri().path();
         let mut response = if let Some(methods) = self.routes.get(path) {
             self.serve_route(methods, request).await
-        } else if let Some(transport) = self.mounts.get(path) {
-            transport.serve(request.map(Body::new)).await
+        } else if let Some((transport, params)) = self.mount_at(path) {
+            let path = path.to_owned();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(params);
+            caught(|| transport.serve(request), path).await
         } else if let Some(file) = self.files.get(path) {
             from_files(file.clone(), request).await
         } else if let Some((prefix, folder)) = self.folders.iter().find(|(prefix, _)| is_below(path, prefix))
@@ -96,6 +106,16 @@ impl Router {
         response
     }
 
+    /// The mount of a path, and the params in it.
+    fn mount_at(&self, path: &str) -> Option<(&Arc<dyn Transport>, PathParams)> {
+        if let Some(transport) = self.mounts.get(path) {
+            return Some((transport, PathParams(Vec::new())));
+        }
+        self.patterns
+            .iter()
+            .find_map(|(pattern, transport)| Some((transport, PathParams(pattern.params(path)?))))
+    }
+
     async fn serve_route<B>(&self, methods: &[(Method, Handler)], request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -106,24 +126,16 @@ impl Router {
             None if *wanted == Method::HEAD => find(&Method::GET),
             found => found,
         };
-        let Some((_, handler)) = found else { return not_allowed(methods) };
+        // As Phoenix's router, which knows routes of a method and a path, and none of another method.
+        let Some((_, handler)) = found else { return plain(StatusCode::NOT_FOUND, "not found") };
         let (parts, body) = request.into_parts();
         let body = match body::read(body, self.body_bytes_max, self.body_timeout).await {
             Ok(body) => body,
             Err(error) => return plain(error.status(), error.to_string()),
         };
         let path = parts.uri.path().to_owned();
-        caught(handler, Request::from_parts(parts, body), path).await
+        caught(|| handler(Request::from_parts(parts, body)), path).await
     }
-}
-
-fn not_allowed(methods: &[(Method, Handler)]) -> Response<Body> {
-    let allowed: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
-    let allowed =
-        HeaderValue::try_from(allowed.join(", ")).expect("invariant: method names are header values");
-    response.headers_mut().insert(ALLOW, allowed);
-    response
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {
@@ -158,9 +170,9 @@ fn plain(status: StatusCode, text: impl Into<String>) -> Response<Body> {
     response
 }
 
-/// Runs a handler; a panic in it is a 500 and a telemetry event, and the connection lives on.
-async fn caught(handler: &Handler, request: Request<Bytes>, path: String) -> Response<Body> {
-    let mut answer = match catch_unwind(AssertUnwindSafe(|| handler(request))) {
+/// Runs a handler, or what a mount asks its socket (`connect`, `id`, a check of the origin); a panic in it is a 500 and a telemetry event, and the connection lives on.
+async fn caught(answer: impl FnOnce() -> Answer, path: String) -> Response<Body> {
+    let mut answer = match catch_unwind(AssertUnwindSafe(answer)) {
         Ok(answer) => answer,
         Err(payload) => return crashed(&*payload, path),
     };

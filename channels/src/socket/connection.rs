@@ -11,6 +11,7 @@ use crate::serializer::Serializer;
 pub(crate) struct Connection<S: Socket> {
     pub(crate) handler: Arc<S>,
     pub(crate) assigns: S::Assigns,
+    pub(crate) id: Option<String>,
     pub(crate) pubsub: ChannelPubSub,
     pub(crate) serializer: Arc<dyn Serializer>,
     pub(crate) outbound: Outbound,

@@ -34,8 +34,12 @@ pub struct Limits {
     /// the answer to a heartbeat before it gives the connection up.
     pub outbound_age_max: Duration,
     /// Events of a client that its channels have not handled yet; at this number the socket stops reading, so that a
-    /// flooding client waits instead of filling memory. Default 256.
+    /// flooding client waits instead of filling memory. Its other channels and its heartbeats wait with it, so this is
+    /// far above what a client sends that behaves. Default 4,096.
     pub inflight_max: usize,
+    /// The frames of these events together, in bytes; the socket stops reading then too. Default 4 MiB: a client that
+    /// floods busy channels holds this and one frame.
+    pub inflight_bytes_max: usize,
     /// How long channels have to end when their socket does, or when a second join of their topic replaces them; after
     /// it they are killed. Phoenix's default, 5 s.
     pub channel_shutdown: Duration,
@@ -51,7 +55,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             outbound_bytes_max: 1 << 20,
             outbound_age_max: Duration::from_secs(30),
-            inflight_max: 256,
+            inflight_max: 4_096,
+            inflight_bytes_max: 4 << 20,
             channel_shutdown: Duration::from_secs(5),
         }
     }

@@ -80,6 +80,7 @@ pub(crate) struct Session<S: Socket> {
 pub(crate) struct Begin<S: Socket> {
     pub(crate) handler: Arc<S>,
     pub(crate) assigns: S::Assigns,
+    pub(crate) id: Option<String>,
     pub(crate) routes: Arc<Routes<S>>,
     pub(crate) pubsub: ChannelPubSub,
     pub(crate) serializer: Arc<dyn Serializer>,
@@ -92,15 +93,16 @@ impl<S: Socket> Session<S> {
     /// Begins in the process of `ctx`, which from now on traps exits: it supervises its channels.
     pub(crate) fn new(ctx: &Context<SocketMsg>, begin: Begin<S>) -> Self {
         ctx.trap_exit(true);
-        let id = begin.handler.id(&begin.assigns).map(|id| {
+        let id = begin.id.as_deref().map(|id| {
             let addr = ctx.addr();
             // A refused message means that the socket is so full that it is being disconnected anyway.
             let take = move |broadcast| drop(addr.send(SocketMsg::Broadcast(broadcast)));
-            begin.pubsub.subscribe(ctx.pid(), &id, Lane::Process(Arc::new(take)))
+            begin.pubsub.subscribe(ctx.pid(), id, Lane::Process(Arc::new(take)))
         });
         let connection = Connection {
             handler: begin.handler,
             assigns: begin.assigns,
+            id: begin.id,
             pubsub: begin.pubsub,
             serializer: begin.serializer,
             outbound: Outbound::new(ctx.addr(), &begin.limits, begin.overload),
@@ -109,7 +111,7 @@ impl<S: Socket> Session<S> {
         Self {
             routes: begin.routes,
             connection: Arc::new(connection),
-            inflight: Inflight::new(begin.limits.inflight_max, ctx.addr()),
+            inflight: Inflight::new(&begin.limits, ctx.addr()),
             state: State::new(begin.limits.channels_max),
             limits: begin.limits,
             out: Waiting::default(),
@@ -251,6 +253,7 @@ impl<S: Socket> Session<S> {
     /// A frame of the client.
     pub(crate) fn frame(&mut self, ctx: &Context<SocketMsg>, frame: Frame) -> Result<(), End> {
         self.received += 1;
+        let bytes = frame.len();
         let decoded = self.connection.serializer.decode(frame);
         let message = decoded.map_err(|error| End::new(CloseCode::InternalError, error.to_string()))?;
         let routes = self.routes.clone();
@@ -259,7 +262,7 @@ impl<S: Socket> Session<S> {
         if matches!(action, Action::ReplyError { why: Refused::Unmatched, .. }) {
             telemetry::emit(&TopicUnmatched { pid: ctx.pid(), topic, event });
         }
-        self.act(ctx, action);
+        self.act(ctx, action, bytes);
         Ok(())
     }
 
@@ -307,7 +310,7 @@ impl<S: Socket> Session<S> {
             }
             Received::Info(Info::Exit(Exit { from, .. })) => {
                 let action = self.state.ended(from);
-                self.act(ctx, action);
+                self.act(ctx, action, 0);
             }
             Received::Info(_) => {}
         }
@@ -335,7 +338,8 @@ impl<S: Socket> Session<S> {
         self.state.channels_len()
     }
 
-    fn act(&mut self, ctx: &Context<SocketMsg>, action: Action<Arc<dyn Inbox>>) {
+    /// `bytes` is the length of the frame that led to it.
+    fn act(&mut self, ctx: &Context<SocketMsg>, action: Action<Arc<dyn Inbox>>, bytes: usize) {
         match action {
             Action::Nothing => {}
             Action::ReplyOk { topic, refs } => self.reply(&topic, &refs, &Reply::ok(Payload::empty())),
@@ -350,7 +354,7 @@ impl<S: Socket> Session<S> {
                     process::kill(old.pid());
                 }
             }
-            Action::Deliver { to, message } => self.deliver(&to, message),
+            Action::Deliver { to, message } => self.deliver(&to, message, bytes),
             Action::Ended { topic, join_ref, crashed, then } => {
                 let (event, payload) = if crashed {
                     ("phx_error", Payload::from(serde_json::json!({ "reason": "channel_crash" })))
@@ -388,9 +392,9 @@ impl<S: Socket> Session<S> {
         self.state.started(topic, refs, started.pid(), started);
     }
 
-    fn deliver(&mut self, to: &Arc<dyn Inbox>, message: Message) {
+    fn deliver(&mut self, to: &Arc<dyn Inbox>, message: Message, bytes: usize) {
         let topic = message.topic.clone();
-        let permit = self.inflight.take();
+        let permit = self.inflight.take(bytes);
         if !to.deliver(Delivery::Event(Box::new(message), permit)) && process::is_alive(to.pid()) {
             telemetry::emit(&ChannelMailboxFull { pid: to.pid(), topic });
             process::kill(to.pid());

@@ -5,8 +5,8 @@
 use std::fmt;
 
 use http::header::{
-    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -73,7 +73,7 @@ fn is_key(key: &[u8]) -> bool {
 
 impl Accept {
     /// 101, and the connection is a WebSocket from then on.
-    pub(super) fn into_response(self) -> Response<Body> {
+    pub(super) fn into_response(self, subprotocol: Option<String>) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
@@ -81,6 +81,10 @@ impl Accept {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         let accept = HeaderValue::try_from(self.0).expect("invariant: base64 is a header value");
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        // A subprotocol is one of those that the client named in a header, or none is sent.
+        if let Some(chosen) = subprotocol.and_then(|chosen| HeaderValue::try_from(chosen).ok()) {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, chosen);
+        }
         response
     }
 }

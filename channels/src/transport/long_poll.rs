@@ -30,7 +30,7 @@ use super::mount::{Mount, SocketOptions};
 use crate::body::{self, Body};
 use crate::params::Params;
 use crate::serializer::{Frame, Serializers};
-use crate::socket::{Refusal, Socket, SocketConnected};
+use crate::socket::{Connect, Refusal, Socket, SocketConnected};
 
 pub use self::process::LongPollOverloaded;
 pub use self::sessions::LongPollSessionsFull;
@@ -41,6 +41,9 @@ const NAME: &str = "longpoll";
 /// Where the session token comes in; where it is absent, the param `token` counts.
 const TOKEN_HEADER: &str = "x-phoenix-longpoll-token";
 const TOKEN_PARAM: &str = "token";
+
+/// Where the token for authentication comes in.
+const AUTH_TOKEN_HEADER: &str = "x-phoenix-authtoken";
 
 /// How long a client has to send the body of a publish. Plug's read timeout.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -125,7 +128,7 @@ impl<S: Socket> Inner<S> {
     }
 
     async fn answer(&self, request: Request<Body>) -> Answer {
-        if !self.options().check_origin.allows(request.headers()) {
+        if !self.options().check_origin.allows(&request) {
             return Answer::Status(StatusCode::FORBIDDEN);
         }
         match *request.method() {
@@ -211,9 +214,19 @@ impl<S: Socket> Inner<S> {
         }
     }
 
+    /// The token with which phoenix.js authenticates its client (`authToken`), if the mount takes one.
+    fn auth_token(&self, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+        let header = headers.get(AUTH_TOKEN_HEADER).filter(|_| self.options().auth_token);
+        let token = header.map(|token| token.to_str().map(str::to_owned)).transpose();
+        token.map_err(|_| Refusal::forbidden())
+    }
+
     async fn try_open(&self, params: Params, parts: Parts) -> Result<String, Refusal> {
         let start = Instant::now();
-        let (begin, id) = self.mount.admit(NAME, &self.serializers, params, parts).await?;
+        let auth_token = self.auth_token(&parts.headers)?;
+        let connect = Connect::new(params, parts, NAME, auth_token);
+        let begin = self.mount.admit(&self.serializers, connect).await?;
+        let id = begin.id.clone();
         let full = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "as many sessions as this server takes");
         let (registered, token, requests) = self.sessions.register().ok_or_else(full)?;
         let LongPollOptions { window, messages_max, .. } = self.options().long_poll;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use heronry::process::SpawnOptions;
 use heronry::supervisor::{ChildError, DynamicRef};
 use heronry::{ChildSpec, Context, ExitReason, Pid, telemetry};
-use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use parking_lot::RwLock;
@@ -17,10 +16,12 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
+use super::Transport;
+use super::handshake::{self, HandshakeError};
 use super::io::Io;
 use super::origin::CheckOrigin;
+use super::subprotocol::{self, Agreed, Disagreed};
 use super::websocket::WebSocketLoop;
-use super::{Transport, handshake};
 use crate::body::Body;
 use crate::params::Params;
 use crate::serializer::{Serializer, Serializers};
@@ -29,6 +30,9 @@ use crate::socket::{
     SocketMsg,
 };
 use crate::vsn::Vsn;
+
+/// The name of the transport, as channels see it.
+const NAME: &str = "websocket";
 
 /// How long the HTTP layer has to hand the connection over after it has answered.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,6 +52,13 @@ pub struct SocketOptions {
     pub overload: Overload,
     /// Which serializer serves which version of the protocol; by default Phoenix's V1 and V2.
     pub serializers: Serializers,
+    /// Whether clients may send a token for authentication, which is then [`Connect::auth_token`]: over WebSocket as
+    /// the subprotocol `base64url.bearer.phx.` followed by the token in base64, as phoenix.js does with its
+    /// `authToken`; over long poll in the header `x-phoenix-authtoken`. Off by default, as in Phoenix.
+    pub auth_token: bool,
+    /// The WebSocket subprotocols that are served, best first; a client that names others alone is refused with 403.
+    /// None by default: what a client names is ignored.
+    pub subprotocols: Vec<String>,
     /// How it is served to clients that poll.
     #[cfg(feature = "longpoll")]
     pub long_poll: super::LongPollOptions,
@@ -71,31 +82,29 @@ pub(crate) struct Mount<S: Socket> {
 }
 
 impl<S: Socket> Mount<S> {
-    /// Asks the socket whether it lets a client in: with what its process begins, and its id.
+    /// Asks the socket whether it lets a client in: with what its process begins.
     pub(super) async fn admit(
         &self,
-        transport: &'static str,
         serializers: &Serializers,
-        mut params: Params,
-        parts: Parts,
-    ) -> Result<(Begin<S>, Option<String>), Refusal> {
+        mut connect: Connect,
+    ) -> Result<Begin<S>, Refusal> {
         if *self.home.draining.borrow() {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this server is stopping; try again"));
         }
-        let serializer = negotiate(serializers, params.remove("vsn"))?;
-        let assigns = self.handler.connect(&Connect::new(params, parts)).await?;
+        let serializer = negotiate(serializers, connect.params.remove("vsn"))?;
+        let assigns = self.handler.connect(&connect).await?;
         let id = self.handler.id(&assigns);
-        let begin = Begin {
+        Ok(Begin {
             handler: self.handler.clone(),
             assigns,
+            id,
             routes: self.routes.clone(),
             pubsub: self.home.pubsub.clone(),
             serializer,
-            transport,
+            transport: connect.transport,
             limits: self.options.limits,
             overload: self.options.overload.clone(),
-        };
-        Ok((begin, id))
+        })
     }
 
     /// Starts the socket process of a client that was let in.
@@ -173,23 +182,34 @@ fn refuse(refusal: Refusal) -> Response<Body> {
     response
 }
 
+/// Phoenix's order: who may not connect is told so also where the request could not be upgraded.
 async fn connect<S: Socket>(mount: &Mount<S>, mut request: Request<()>) -> Result<Response<Body>, Refusal> {
-    let accept = match handshake::check(&request) {
-        Ok(accept) => accept,
-        Err(error) => return Ok(error.into_response()),
-    };
-    if !mount.options.check_origin.allows(request.headers()) {
+    let accept = handshake::check(&request);
+    if let Err(error @ HandshakeError::Method) = &accept {
+        return Ok(error.into_response());
+    }
+    let options = &mount.options;
+    if !options.check_origin.allows(&request) {
         return Err(Refusal::forbidden());
     }
+    let Agreed { subprotocol, auth_token } =
+        subprotocol::agree(request.headers(), &options.subprotocols, options.auth_token)
+            .map_err(|Disagreed| Refusal::forbidden())?;
     let params = Params::parse(request.uri().query().unwrap_or_default())
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     let on_upgrade = hyper::upgrade::on(&mut request);
     let start = Instant::now();
     let (parts, ()) = request.into_parts();
-    let (begin, id) = mount.admit("websocket", &mount.options.serializers, params, parts).await?;
+    let connect = Connect::new(params, parts, NAME, auth_token);
+    let begin = mount.admit(&options.serializers, connect).await?;
+    let accept = match accept {
+        Ok(accept) => accept,
+        Err(error) => return Ok(error.into_response()),
+    };
+    let id = begin.id.clone();
     let pid = mount.start(id.as_deref(), |ctx| SocketProcess::new(ctx, begin, on_upgrade)).await?;
-    telemetry::emit(&SocketConnected { pid, id, transport: "websocket", duration: start.elapsed() });
-    Ok(accept.into_response())
+    telemetry::emit(&SocketConnected { pid, id, transport: NAME, duration: start.elapsed() });
+    Ok(accept.into_response(subprotocol))
 }
 
 /// The serializer for the version that a client names in its `vsn` param; a version that is none, or that nothing

@@ -4,22 +4,42 @@
 //! clients usually send none and are let in.
 
 use std::fmt;
+use std::sync::Arc;
 
-use http::HeaderMap;
-use http::Uri;
 use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, Request, Uri};
 
 /// Which origins may connect. Phoenix's `check_origin`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// A request without the header is always let in. An origin without a host (`null`, as sandboxed frames and local
+/// files send it) is let in by [`Off`](Self::Off) alone, and by a check of your own that says so.
+#[derive(Clone, Default)]
 pub enum CheckOrigin {
-    /// Those whose host, and port, are the ones that the request was sent to.
+    /// Those whose host is the one that the request was sent to, whatever the scheme and the port.
+    ///
+    /// A page whose own name is made to lead to this server (DNS rebinding) passes; where that matters, name the host.
     #[default]
     SameHost,
+    /// Those of this host, whatever the scheme and the port. Phoenix's `true`, which means the host of its `url`.
+    Host(String),
+    /// Those whose scheme, host and port are the request's. Phoenix's `:conn`.
+    ///
+    /// The scheme is the one of the request's URI where that has one, else `http`: behind a proxy that ends TLS, list
+    /// the origins instead.
+    Conn,
     /// Those that match one of the patterns.
     List(Vec<OriginPattern>),
-    /// All: any page that a user visits can connect in their name.
+    /// Those that this function accepts, see [`custom`](Self::custom). Phoenix's `{module, function, args}`.
+    Custom(OriginCheck),
+    /// All: any page that a user visits can connect in their name. Phoenix's `false`.
     Off,
 }
+
+/// A check of the application's own.
+#[derive(Clone)]
+pub struct OriginCheck(Arc<OriginFn>);
+
+type OriginFn = dyn Fn(&str, &HeaderMap) -> bool + Send + Sync;
 
 /// Which origins are meant: `https://example.com:8443`, `//example.com` (any scheme and port) or `//*.example.com`
 /// (the host itself too, and subdomains at any depth).
@@ -125,28 +145,89 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
+/// Where a request was sent to.
+fn target<B>(request: &Request<B>) -> Option<Authority> {
+    let in_uri = request.uri().authority().map(http::uri::Authority::as_str);
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    Authority::parse(in_uri.or(host)?)
+}
+
 impl CheckOrigin {
-    /// Whether a request with these headers may connect.
-    pub(super) fn allows(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(ORIGIN) else { return true };
-        if *self == Self::Off {
-            return true;
-        }
-        let Some(origin) = origin.to_str().ok().and_then(Origin::parse) else { return false };
+    /// Accepts the origins for which the function says so: it gets the Origin header, and all headers.
+    ///
+    /// ```
+    /// use heronry_channels::CheckOrigin;
+    ///
+    /// let ours = CheckOrigin::custom(|origin, _| origin.starts_with("app://"));
+    /// # drop(ours);
+    /// ```
+    pub fn custom(check: impl Fn(&str, &HeaderMap) -> bool + Send + Sync + 'static) -> Self {
+        Self::Custom(OriginCheck(Arc::new(check)))
+    }
+
+    /// Those that match one of these patterns.
+    ///
+    /// # Errors
+    /// [`OriginError`] names the first that is no pattern.
+    ///
+    /// ```
+    /// use heronry_channels::CheckOrigin;
+    ///
+    /// let ours = CheckOrigin::list(["https://example.com", "//*.example.org"]).unwrap();
+    /// # drop(ours);
+    /// ```
+    pub fn list<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, OriginError> {
+        patterns.into_iter().map(OriginPattern::parse).collect::<Result<_, _>>().map(Self::List)
+    }
+
+    /// Whether this request may connect.
+    pub(super) fn allows<B>(&self, request: &Request<B>) -> bool {
+        let Some(header) = request.headers().get(ORIGIN) else { return true };
+        let text = header.to_str().ok();
+        let origin = || text.and_then(Origin::parse);
         match self {
             Self::Off => true,
-            Self::List(patterns) => patterns.iter().any(|pattern| pattern.matches(&origin)),
+            Self::Custom(OriginCheck(check)) => text.is_some_and(|text| check(text, request.headers())),
+            Self::Host(host) => {
+                origin().is_some_and(|origin| origin.authority.host.eq_ignore_ascii_case(host))
+            }
+            Self::List(patterns) => {
+                origin().is_some_and(|origin| patterns.iter().any(|pattern| pattern.matches(&origin)))
+            }
             Self::SameHost => {
-                let host = headers.get(HOST).and_then(|host| host.to_str().ok()).and_then(Authority::parse);
-                // Whether the server is reached over TLS it may not know: a proxy in front of it does.
-                host.is_some_and(|host| {
-                    host.host == origin.authority.host
-                        && (host.port == origin.authority.port
-                            || host.port.is_none() && origin.port() == default_port(&origin.scheme)
-                            || host.port == origin.port())
+                let (origin, target) = (origin(), target(request));
+                origin.zip(target).is_some_and(|(origin, target)| origin.authority.host == target.host)
+            }
+            Self::Conn => {
+                let scheme = request.uri().scheme_str().unwrap_or("http");
+                let target = target(request)
+                    .map(|authority| Origin { scheme: scheme.to_ascii_lowercase(), authority });
+                origin().zip(target).is_some_and(|(origin, target)| {
+                    origin.scheme == target.scheme
+                        && origin.authority.host == target.authority.host
+                        && origin.port() == target.port()
                 })
             }
         }
+    }
+}
+
+impl fmt::Debug for CheckOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SameHost => f.write_str("SameHost"),
+            Self::Host(host) => f.debug_tuple("Host").field(host).finish(),
+            Self::Conn => f.write_str("Conn"),
+            Self::List(patterns) => f.debug_tuple("List").field(patterns).finish(),
+            Self::Custom(check) => check.fmt(f),
+            Self::Off => f.write_str("Off"),
+        }
+    }
+}
+
+impl fmt::Debug for OriginCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OriginCheck")
     }
 }
 
@@ -154,45 +235,67 @@ impl CheckOrigin {
 mod tests {
     use super::*;
 
-    fn headers(host: &str, origin: Option<&str>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, host.parse().unwrap());
-        if let Some(origin) = origin {
-            headers.insert(ORIGIN, origin.parse().unwrap());
+    fn request(host: &str, origin: Option<&str>) -> Request<()> {
+        let request = Request::builder().uri("/socket/websocket").header(HOST, host);
+        match origin {
+            Some(origin) => request.header(ORIGIN, origin).body(()).unwrap(),
+            None => request.body(()).unwrap(),
         }
-        headers
+    }
+
+    /// (host, origin, is it allowed as the same host, and as the same scheme, host and port)
+    #[test]
+    fn same_host_and_conn() {
+        let table = [
+            ("example.com", None, true, true),
+            ("example.com", Some("http://example.com"), true, true),
+            ("example.com", Some("http://EXAMPLE.com"), true, true),
+            ("Example.com:80", Some("http://example.com"), true, true),
+            ("example.com", Some("https://example.com"), true, false),
+            ("localhost:4000", Some("http://localhost:4000"), true, true),
+            ("localhost:4000", Some("http://localhost:5000"), true, false),
+            ("localhost:4000", Some("http://localhost"), true, false),
+            ("[::1]:4000", Some("http://[::1]:4000"), true, true),
+            ("example.com", Some("https://evil.com"), false, false),
+            ("example.com", Some("http://sub.example.com"), false, false),
+            ("example.com", Some("https://example.com.evil.com"), false, false),
+            ("example.com", Some("https://example.com@evil.com"), false, false),
+            ("example.com", Some("null"), false, false),
+            ("example.com", Some("nonsense"), false, false),
+            ("", Some("http://example.com"), false, false),
+        ];
+        for (host, origin, same_host, conn) in table {
+            let request = request(host, origin);
+            assert_eq!(CheckOrigin::SameHost.allows(&request), same_host, "{host} {origin:?}");
+            assert_eq!(CheckOrigin::Conn.allows(&request), conn, "{host} {origin:?}");
+        }
+        let mut secure = request("elsewhere.com", Some("https://example.com"));
+        *secure.uri_mut() = "https://example.com/socket".parse().unwrap();
+        assert!(CheckOrigin::Conn.allows(&secure));
     }
 
     #[test]
-    fn same_host() {
-        let table = [
-            ("example.com", None, true),
-            ("example.com", Some("https://example.com"), true),
-            ("example.com", Some("http://EXAMPLE.com"), true),
-            ("example.com:443", Some("https://example.com"), true),
-            ("localhost:4000", Some("http://localhost:4000"), true),
-            ("localhost:4000", Some("http://localhost:5000"), false),
-            ("localhost:4000", Some("http://localhost"), false),
-            ("example.com", Some("https://example.com:8443"), false),
-            ("example.com", Some("https://evil.com"), false),
-            ("example.com", Some("https://example.com.evil.com"), false),
-            ("example.com", Some("https://example.com@evil.com"), false),
-            ("example.com", Some("null"), false),
-            ("example.com", Some("nonsense"), false),
-        ];
-        for (host, origin, want) in table {
-            assert_eq!(CheckOrigin::SameHost.allows(&headers(host, origin)), want, "{host} {origin:?}");
+    fn a_named_host() {
+        let check = CheckOrigin::Host("example.com".to_owned());
+        for (origin, want) in [
+            ("https://example.com:8443", true),
+            ("http://Example.COM", true),
+            ("http://other.com", false),
+            ("null", false),
+        ] {
+            assert_eq!(check.allows(&request("other.com", Some(origin))), want, "{origin}");
         }
+        assert!(check.allows(&request("other.com", None)));
     }
 
     #[test]
     fn a_list() {
         let patterns = ["//localhost", "//*.allowed.test", "https://exact.test:8443", "https://plain.test"];
-        let list = patterns.iter().map(|pattern| OriginPattern::parse(pattern).unwrap()).collect();
-        let check = CheckOrigin::List(list);
+        let check = CheckOrigin::list(patterns).unwrap();
         let table = [
             ("http://localhost:1234", true),
             ("https://localhost", true),
+            ("capacitor://localhost", true),
             ("https://allowed.test", true),
             ("http://a.b.allowed.test:81", true),
             ("https://notallowed.test", false),
@@ -204,15 +307,25 @@ mod tests {
             ("null", false),
         ];
         for (origin, want) in table {
-            assert_eq!(check.allows(&headers("server.test", Some(origin))), want, "{origin}");
+            assert_eq!(check.allows(&request("server.test", Some(origin))), want, "{origin}");
         }
-        assert!(check.allows(&headers("server.test", None)));
+        assert!(check.allows(&request("server.test", None)));
+    }
+
+    #[test]
+    fn a_check_of_ones_own_and_none() {
+        let check = CheckOrigin::custom(|origin, headers| origin == "null" && headers.contains_key(HOST));
+        assert!(check.allows(&request("a.test", Some("null"))));
+        assert!(!check.allows(&request("a.test", Some("http://a.test"))));
+        assert!(check.allows(&request("a.test", None)));
+        assert!(CheckOrigin::Off.allows(&request("a.test", Some("http://evil.test"))));
     }
 
     #[test]
     fn wrong_patterns() {
         for pattern in ["", "example.com", "//", "://x", "//*.", "//a b"] {
             assert!(OriginPattern::parse(pattern).is_err(), "{pattern}");
+            assert!(CheckOrigin::list(["//localhost", pattern]).is_err(), "{pattern}");
         }
     }
 }

@@ -1,0 +1,125 @@
+//! What a client brings when it connects, and the answer if it is not let in.
+//!
+//! Pure: values made of the head of a request.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use http::header::USER_AGENT;
+use http::{HeaderMap, StatusCode, Uri};
+
+use crate::params::Params;
+
+/// What a client brings when it connects: its params, and Phoenix's `connect_info`.
+///
+/// Nothing of it is kept: what a channel should know later belongs into the socket's
+/// [`Assigns`](super::Socket::Assigns).
+///
+/// ```
+/// use heronry_channels::{Connect, Refusal};
+/// use heronry_channels::http::StatusCode;
+///
+/// fn user(connect: &Connect) -> Result<String, Refusal> {
+///     let limited = connect.x_headers().any(|(name, _)| name == "x-banned");
+///     if limited {
+///         return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests"));
+///     }
+///     connect.params.get_str("name").map(str::to_owned).ok_or_else(Refusal::forbidden)
+/// }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Connect {
+    /// The params of the query string, without `vsn`, and those of the path (`/socket/:tenant`), which win.
+    pub params: Params,
+    /// The headers of the request.
+    pub headers: HeaderMap,
+    /// The URI of the request. Phoenix's `:uri`.
+    pub uri: Uri,
+    /// The client's address, where the server knows it. Phoenix's `:peer_data`.
+    pub peer: Option<SocketAddr>,
+    /// `websocket` or `longpoll`.
+    pub transport: &'static str,
+    /// The token that the client was given for authentication (`authToken` in phoenix.js), if the mount
+    /// [takes one](crate::SocketOptions::auth_token). Phoenix's `:auth_token`.
+    pub auth_token: Option<String>,
+}
+
+impl Connect {
+    pub(crate) fn new(
+        mut params: Params,
+        mut parts: http::request::Parts,
+        transport: &'static str,
+        auth_token: Option<String>,
+    ) -> Self {
+        if let Some(in_path) = parts.extensions.remove() {
+            params.add_path(in_path);
+        }
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        Self { params, headers: parts.headers, uri: parts.uri, peer, transport, auth_token }
+    }
+
+    /// The client's `user-agent`. Phoenix's `:user_agent`.
+    pub fn user_agent(&self) -> Option<&str> {
+        self.headers.get(USER_AGENT)?.to_str().ok()
+    }
+
+    /// The headers whose names begin with `x-`, by their names in lower case. Phoenix's `:x_headers`.
+    ///
+    /// Headers that are not text are left out, here and in the other lists.
+    pub fn x_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers_where(|name| name.starts_with("x-"))
+    }
+
+    /// `traceparent` and `tracestate`, as far as they were sent. Phoenix's `:trace_context_headers`.
+    pub fn trace_context_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers_where(|name| name == "traceparent" || name == "tracestate")
+    }
+
+    /// The headers whose names begin with `sec-websocket-`. Phoenix's `:sec_websocket_headers`.
+    pub fn sec_websocket_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers_where(|name| name.starts_with("sec-websocket-"))
+    }
+
+    fn headers_where(&self, wanted: fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value));
+        headers
+            .filter(move |(name, _)| wanted(name))
+            .filter_map(|(name, value)| Some((name, value.to_str().ok()?)))
+    }
+}
+
+/// The address of the client, as an extension of its requests.
+///
+/// The endpoint's own listener sets it; a server that the endpoint is mounted in may.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// A connection that is not accepted: the HTTP answer to the upgrade request.
+///
+/// Phoenix's `:error` and `{:error, reason}` of `connect/3`, and what its `:error_handler` makes of the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: StatusCode,
+    /// The body, as plain text.
+    pub body: String,
+}
+
+impl Refusal {
+    /// 403 with an empty body, as Phoenix answers `:error`.
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "")
+    }
+
+    /// Any status and body, such as 429 and "Too many requests".
+    pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
+        Self { status, body: body.into() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection refused: {} {}", self.status, self.body)
+    }
+}

@@ -1,0 +1,64 @@
+//! The application behind the binary `conformance`: a server that any Phoenix client can be pointed at, with one topic
+//! or event for each thing that channels can do.
+//!
+//! It is written with the public API alone, as a user of the crates would write it. The tests of this workspace start
+//! it in their own process.
+
+mod admin;
+mod room;
+mod system;
+mod user_socket;
+
+use std::time::Duration;
+
+use heronry_channels::http::Method;
+use heronry_channels::{
+    CheckOrigin, Endpoint, EndpointBuilder, HttpLimits, Limits, LongPollOptions, OriginError, SocketOptions,
+};
+
+use user_socket::UserSocket;
+
+/// The pages that may connect.
+const ORIGINS: [&str; 3] = ["//localhost", "//127.0.0.1", "//*.allowed.test"];
+
+/// The largest body of a request, in bytes.
+const BODY_BYTES_MAX: usize = 2 << 20;
+
+/// What may wait for one client, in bytes: room for some of the largest answers that a client can ask for at once.
+const OUTBOUND_BYTES_MAX: usize = 16 << 20;
+
+/// The application, not built yet: `/socket`, `/socket-fast` and the routes below `/conformance`.
+///
+/// # Errors
+/// Only if one of its origins were no pattern.
+pub fn builder() -> Result<EndpointBuilder, OriginError> {
+    let limits = Limits {
+        idle_timeout: Duration::from_secs(60),
+        outbound_bytes_max: OUTBOUND_BYTES_MAX,
+        ..Limits::default()
+    };
+    let fast_limits = Limits { idle_timeout: Duration::from_millis(600), frame_bytes_max: 65_536, ..limits };
+    let long_poll = LongPollOptions { window: Duration::from_secs(10), ..LongPollOptions::default() };
+    let fast_long_poll = LongPollOptions {
+        window: Duration::from_millis(400),
+        lookup_timeout: Duration::from_millis(300),
+        ..long_poll
+    };
+    let options = |limits, long_poll| {
+        let check_origin = CheckOrigin::list(ORIGINS)?;
+        Ok(SocketOptions { limits, check_origin, auth_token: true, long_poll, ..SocketOptions::default() })
+    };
+    let builder = Endpoint::builder()
+        .http_limits(HttpLimits { body_bytes_max: BODY_BYTES_MAX, ..HttpLimits::default() })
+        .socket_with("/socket", UserSocket, options(limits, long_poll)?)
+        .socket_with("/socket-fast", UserSocket, options(fast_limits, fast_long_poll)?);
+    let broadcaster = builder.broadcaster();
+    let broadcast = move |request| std::future::ready(admin::broadcast(&broadcaster, &request));
+    let broadcaster = builder.broadcaster();
+    let disconnect = move |request| std::future::ready(admin::disconnect(&broadcaster, &request));
+    Ok(builder.route(Method::POST, "/conformance/broadcast", broadcast).route(
+        Method::POST,
+        "/conformance/disconnect",
+        disconnect,
+    ))
+}
