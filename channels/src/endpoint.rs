@@ -146,13 +146,20 @@ impl EndpointBuilder {
         if !is_path(path) {
             return self.fail(EndpointError::Path(path.to_owned()));
         }
-        let mount = Mount { handler: Arc::new(handler), routes, options, home: self.home.clone() };
+        let websocket_path = options.websocket_path.clone();
+        if let Some(wrong) = websocket_path.as_ref().filter(|path| !is_path(path)) {
+            return self.fail(EndpointError::Path(wrong.clone()));
+        }
+        let mount = Mount::new(handler, routes, options, self.home.clone());
         #[cfg(feature = "longpoll")]
         if mount.options.long_poll.enabled {
             let long_poll = LongPollMount::new(mount.clone());
             self.router = self.router.mount(format!("{path}/longpoll"), Arc::new(long_poll));
         }
-        self.router = self.router.mount(format!("{path}/websocket"), Arc::new(WebSocketMount::new(mount)));
+        if let Some(websocket_path) = websocket_path {
+            let mount = WebSocketMount::new(mount);
+            self.router = self.router.mount(format!("{path}{websocket_path}"), Arc::new(mount));
+        }
         self
     }
 

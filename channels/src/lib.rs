@@ -58,6 +58,7 @@ mod endpoint;
 mod message;
 mod params;
 pub mod prelude;
+mod rate;
 mod serializer;
 mod socket;
 mod token;
@@ -81,10 +82,12 @@ pub use endpoint::{
 pub use endpoint::{Tls, TlsError};
 pub use message::{Broadcast, Message, Payload, PayloadError, Reply, Status};
 pub use params::{Params, ParamsError};
+pub use rate::Rate;
 pub use serializer::{DecodeError, EncodeError, Frame, Serializer, Serializers};
 pub use socket::{
-    BroadcastDropped, ChannelMailboxFull, Conflation, Connect, Limits, Overload, Peer, Refusal, RouteError,
-    Routes, Socket, SocketClosed, SocketConnected, SocketOverloaded, SocketShed, TopicUnmatched,
+    BroadcastDropped, ChannelMailboxFull, ChannelRestart, ChannelRestarted, Conflation, Connect,
+    ConnectsLimited, JoinLimited, Limits, Overload, Peer, Refusal, RouteError, Routes, Socket, SocketClosed,
+    SocketConnected, SocketOverloaded, SocketShed, TopicUnmatched,
 };
 pub use token::{
     Digest, KeyOptions, MaxAge, SecretTooShort, Term, TermError, TokenError, TokenKeysFull, Tokens,

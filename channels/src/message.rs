@@ -94,6 +94,14 @@ impl Payload {
         Self(Kind::Json(text.slice_ref(value.get())))
     }
 
+    /// A copy that shares nothing: for what is kept, which would else keep the whole frame that it came in.
+    pub(crate) fn to_owned_copy(&self) -> Self {
+        Self(match &self.0 {
+            Kind::Json(text) => Kind::Json(ByteString::from(&**text)),
+            Kind::Binary(bytes) => Kind::Binary(Bytes::copy_from_slice(bytes)),
+        })
+    }
+
     /// Bytes.
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
         Self(Kind::Binary(bytes.into()))

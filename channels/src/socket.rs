@@ -20,12 +20,12 @@ mod waiting;
 
 pub use connect::{Connect, Peer, Refusal};
 pub use events::{
-    BroadcastDropped, ChannelMailboxFull, SocketClosed, SocketConnected, SocketOverloaded, SocketShed,
-    TopicUnmatched,
+    BroadcastDropped, ChannelMailboxFull, ChannelRestarted, ConnectsLimited, JoinLimited, SocketClosed,
+    SocketConnected, SocketOverloaded, SocketShed, TopicUnmatched,
 };
 pub use limits::Limits;
 pub use overload::{Conflation, Overload};
-pub use router::{RouteError, Routes};
+pub use router::{ChannelRestart, RouteError, Routes};
 
 pub(crate) use connection::Connection;
 pub(crate) use fastlane::{ChannelLane, ChannelPubSub, Fastlane, Lane};

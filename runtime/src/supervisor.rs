@@ -24,7 +24,7 @@ mod waiting;
 
 pub use backoff::{BACKOFF_MAX, Backoff, JITTER_PERCENT_DEFAULT};
 pub use dynamic::{CHILDREN_MAX_DEFAULT, DynamicSupervisor};
-pub use intensity::{INTENSITY_DEFAULT, PERIOD_DEFAULT};
+pub use intensity::{INTENSITY_DEFAULT, Intensity, PERIOD_DEFAULT};
 pub use partition::{
     Hashed, PARTITIONS_MAX, PartitionError, PartitionKey, PartitionRef, PartitionSupervisor,
 };

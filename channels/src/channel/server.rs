@@ -1,5 +1,6 @@
 //! The channel process: a server that joins, handles events, and says goodbye in the right order.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use heronry::process::SpawnOptions;
@@ -13,7 +14,8 @@ use super::socket::ChannelSocket;
 use super::{Channel, Handled, Outcome};
 use crate::message::{Broadcast, Message, Payload, Reply};
 use crate::socket::{
-    ChannelLane, Delivery, Inbox, JoinRequest, Lane, Outbound, Permit, Routes, Socket, SocketMsg, Starter,
+    ChannelLane, ChannelRestart, Delivery, Inbox, JoinRequest, Lane, Outbound, Permit, Routes, Socket,
+    SocketMsg, Starter,
 };
 
 /// What arrives in a channel's mailbox. What is large is boxed: the size of this is kept several times over by every
@@ -34,13 +36,26 @@ impl<S: Socket> Routes<S> {
     /// Serves the topics that match the pattern (`"room:lobby"`, or `"room:*"` for all that begin so) by a channel.
     #[must_use]
     pub fn channel<C: Channel<Socket = S>>(self, pattern: &str) -> Self {
-        self.add(pattern, Arc::new(StarterOf::<C>(std::marker::PhantomData)))
+        self.channel_with::<C>(pattern, ChannelRestart::Temporary)
+    }
+
+    /// Serves topics by a channel that is restarted, or not, when it crashes.
+    #[must_use]
+    pub fn channel_with<C: Channel<Socket = S>>(self, pattern: &str, restart: ChannelRestart) -> Self {
+        self.add(pattern, Arc::new(StarterOf::<C> { restart, channel: PhantomData }))
     }
 }
 
-struct StarterOf<C>(std::marker::PhantomData<fn() -> C>);
+struct StarterOf<C> {
+    restart: ChannelRestart,
+    channel: PhantomData<fn() -> C>,
+}
 
 impl<C: Channel> Starter<C::Socket> for StarterOf<C> {
+    fn restart(&self) -> ChannelRestart {
+        self.restart
+    }
+
     fn start(&self, ctx: &Context<SocketMsg>, join: JoinRequest<C::Socket>, restarts: u32) -> Arc<dyn Inbox> {
         let label = format!("channel {}", join.topic);
         let options = SpawnOptions::new().label(label).restarts(restarts);
@@ -77,7 +92,7 @@ impl<C: Channel> Server for ChannelServer<C> {
     type Msg = Incoming<C::Msg>;
 
     async fn init(join: Self::Args, ctx: &mut Context<Self::Msg>) -> Init<Self> {
-        let JoinRequest { topic, join_ref, reference, payload, connection } = join;
+        let JoinRequest { topic, join_ref, reference, payload, connection, rejoin } = join;
         let mut socket = ChannelSocket {
             join_ref: join_ref.clone().or_else(|| reference.clone()),
             topic,
@@ -106,8 +121,17 @@ impl<C: Channel> Server for ChannelServer<C> {
                 // Subscribed before the reply goes out: who has read it misses no broadcast.
                 let subscription = subscribe::<C>(&socket, ctx);
                 socket.joined = true;
-                socket.connection.outbound.send_with(frame, |frame| SocketMsg::Joined(ctx.pid(), frame));
+                let outbound = &socket.connection.outbound;
+                if rejoin {
+                    outbound.tell(SocketMsg::Rejoined(ctx.pid()));
+                } else {
+                    outbound.send_with(frame, |frame| SocketMsg::Joined(ctx.pid(), frame));
+                }
                 Ok(Self { channel, socket, _subscription: subscription })
+            }
+            Err(JoinError::Refuse(_)) if rejoin => {
+                socket.connection.outbound.tell(SocketMsg::RejoinRefused(ctx.pid()));
+                Err(ExitReason::Shutdown)
             }
             Err(JoinError::Refuse(reason)) => {
                 let frame = encode(&Reply::error(reason))?;

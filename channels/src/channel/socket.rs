@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytestring::ByteString;
 use heronry::pubsub::Subscription;
+use heronry::timer::{self, TimerRef};
 use heronry::{Addr, ExitReason, Pid, SendError};
 
 use super::server::Incoming;
@@ -152,6 +154,25 @@ impl<C: Channel> ChannelSocket<C> {
         // A refused message is reported by the mailbox; PubSub promises no more than at most once.
         let take = move |broadcast| drop(addr.send(Incoming::Info(wrap(broadcast))));
         self.connection.pubsub.subscribe(self.pid(), topic, Lane::Process(Arc::new(take)))
+    }
+
+    /// Sends this channel a message later, which it handles in [`Channel::handle_info`]. Erlang's
+    /// `Process.send_after(self(), message, delay)`.
+    ///
+    /// The timer ends with the channel; [`TimerRef::cancel`] disarms it before. What becomes of the message if the
+    /// channel's mailbox is full is said in [`timer`](heronry::timer).
+    pub fn send_after(&self, delay: Duration, message: C::Msg) -> TimerRef {
+        timer::send_after(&self.addr, delay, Incoming::Info(message))
+    }
+
+    /// Sends this channel a message that `make` makes for each period, until cancelled or until the channel ends, as
+    /// [`timer::send_interval`](heronry::timer::send_interval). Erlang's `:timer.send_interval(period, message)`.
+    pub fn send_interval(
+        &self,
+        period: Duration,
+        mut make: impl FnMut() -> C::Msg + Send + 'static,
+    ) -> TimerRef {
+        timer::send_interval(&self.addr, period, move || Incoming::Info(make()))
     }
 
     /// Gives back memory that the channel does not need while it waits, once the callback has returned: for one that

@@ -79,6 +79,48 @@ pub struct TopicUnmatched {
     pub event: ByteString,
 }
 
+/// A client was refused since more connect than its mount [takes](crate::SocketOptions::connects):
+/// `heronry.socket.connects_limited`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ConnectsLimited {
+    /// `websocket` or `longpoll`.
+    pub transport: &'static str,
+    /// The path of the request.
+    pub path: String,
+    /// After what time there will be room for one.
+    pub wait: Duration,
+}
+
+/// A join was refused by a limit of its socket: `heronry.socket.join_limited`.
+///
+/// The limits are [`Limits::channels_max`](super::Limits::channels_max) and [`Limits::joins`](super::Limits::joins).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct JoinLimited {
+    /// The socket's process.
+    pub pid: Pid,
+    /// The topic.
+    pub topic: ByteString,
+    /// The reason that its client was told.
+    pub reason: &'static str,
+}
+
+/// A channel crashed and was started again with its join's params; its client was told nothing:
+/// `heronry.channel.restarted`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ChannelRestarted {
+    /// The channel's new process.
+    pub pid: Pid,
+    /// The one that crashed.
+    pub old: Pid,
+    /// The topic.
+    pub topic: ByteString,
+    /// How often channels of this topic have crashed on their socket.
+    pub restarts: u32,
+}
+
 /// A broadcast did not reach the clients of one serializer, which can't carry it (bytes for clients of the V1 protocol,
 /// or for those that poll); the others got it: `heronry.socket.broadcast_dropped`.
 #[derive(Debug)]
@@ -142,6 +184,33 @@ impl fmt::Display for TopicUnmatched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pid, topic, event } = self;
         write!(f, "socket {pid}: ignoring {event:?} for {topic:?}, which is not joined or not routed")
+    }
+}
+
+impl fmt::Display for ConnectsLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { transport, path, wait } = self;
+        write!(
+            f,
+            "a client is refused at {path:?} ({transport}): too many connect, there is room in {wait:?}"
+        )
+    }
+}
+
+impl fmt::Display for JoinLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, topic, reason } = self;
+        write!(f, "socket {pid} refuses the join of {topic:?}: {reason}")
+    }
+}
+
+impl fmt::Display for ChannelRestarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, old, topic, restarts } = self;
+        write!(
+            f,
+            "channel {pid} {topic:?} is in the place of {old}, which crashed (crash {restarts} of this topic)"
+        )
     }
 }
 
@@ -216,6 +285,36 @@ impl Event for SocketShed {
 impl Event for TopicUnmatched {
     fn name(&self) -> &'static str {
         "heronry.socket.topic_unmatched"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
+impl Event for ConnectsLimited {
+    fn name(&self) -> &'static str {
+        "heronry.socket.connects_limited"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
+impl Event for JoinLimited {
+    fn name(&self) -> &'static str {
+        "heronry.socket.join_limited"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
+impl Event for ChannelRestarted {
+    fn name(&self) -> &'static str {
+        "heronry.channel.restarted"
     }
 
     fn level(&self) -> Level {

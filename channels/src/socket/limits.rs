@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::rate::Rate;
+
 /// What one connection may use. Reaching a limit harms this connection alone.
 ///
 /// ```
@@ -16,6 +18,10 @@ use std::time::Duration;
 pub struct Limits {
     /// Topics joined at a time; the next join gets the error `too many channels joined`. Phoenix's default, 100.
     pub channels_max: usize,
+    /// Joins; one more gets the error `too many joins`, at which clients try again later, and
+    /// [`JoinLimited`](super::JoinLimited) says so. Only a join that would start a channel counts. Phoenix has no such
+    /// limit; the default of 10,000 a second and at once is above what a client comes to that waits for answers.
+    pub joins: Rate,
     /// The largest message that a client may send, in bytes; a larger one closes with 1009. Default 1,500,000.
     pub frame_bytes_max: usize,
     /// How many frames a message may be cut into; more closes with 1008. Default 4,096: the largest message in pieces of
@@ -49,6 +55,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             channels_max: 100,
+            joins: Rate::per_second(10_000),
             frame_bytes_max: 1_500_000,
             fragments_max: 4_096,
             control_frames_per_second_max: 100,

@@ -28,6 +28,10 @@ pub(crate) enum SocketMsg {
     Joined(Pid, Frame),
     /// A channel refused its join; this is the reply, and the channel ends.
     Refused(Pid, Frame),
+    /// A channel that was restarted accepted its join again.
+    Rejoined(Pid),
+    /// A channel that was restarted refused its join, and ends.
+    RejoinRefused(Pid),
     /// A channel ends in order: its end is a `phx_close`.
     Closing(Pid),
     /// Something was broadcast to the socket's id.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytestring::ByteString;
 use heronry::{Context, ExitReason, Pid};
@@ -67,6 +68,35 @@ impl fmt::Display for RouteError {
 
 impl std::error::Error for RouteError {}
 
+/// What happens to a channel that crashes: a strategy of its route.
+///
+/// ```
+/// use std::time::Duration;
+/// use heronry_channels::ChannelRestart;
+///
+/// let restart = ChannelRestart::Transient { intensity: 3, period: Duration::from_secs(5) };
+/// # drop(restart);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelRestart {
+    /// It is gone: its client gets `phx_error` and joins again. Phoenix's `restart: :temporary`.
+    #[default]
+    Temporary,
+    /// Its socket starts it again with the payload of its join, and its client notices nothing: what it sends meanwhile
+    /// is handled after the rejoin. What waited in the mailbox of the channel that crashed is lost, as are broadcasts in
+    /// between; the event that it crashed on gets no reply.
+    ///
+    /// When it crashes more often than `intensity` times in `period`, or when the rejoin is refused, its client gets
+    /// `phx_error` as with `Temporary`. A first join that crashes is told to the client at once.
+    /// Phoenix has no counterpart; the word is OTP's.
+    Transient {
+        /// How many crashes in the period are met by a restart.
+        intensity: u32,
+        /// The period.
+        period: Duration,
+    },
+}
+
 /// A join on its way to a channel process.
 pub(crate) struct JoinRequest<S: Socket> {
     pub(crate) topic: ByteString,
@@ -74,10 +104,15 @@ pub(crate) struct JoinRequest<S: Socket> {
     pub(crate) reference: Option<ByteString>,
     pub(crate) payload: Payload,
     pub(crate) connection: Arc<Connection<S>>,
+    /// The client has joined already, and hears nothing of it: the channel is started again after a crash.
+    pub(crate) rejoin: bool,
 }
 
 /// Starts channels of one type.
 pub(crate) trait Starter<S: Socket>: Send + Sync {
+    /// What happens when such a channel crashes.
+    fn restart(&self) -> ChannelRestart;
+
     /// Spawns a channel process, linked to the socket process of `ctx`, that begins with the join.
     fn start(&self, ctx: &Context<SocketMsg>, join: JoinRequest<S>, restarts: u32) -> Arc<dyn Inbox>;
 }

@@ -7,19 +7,20 @@ use std::time::Duration;
 use bytestring::ByteString;
 use heronry::process::{Exit, Info};
 use heronry::pubsub::Subscription;
+use heronry::supervisor::Intensity;
 use heronry::{Context, ExitReason, Pid, Received, process, telemetry};
 use tokio::time::Instant;
 
 use super::Socket;
 use super::connection::Connection;
-use super::events::{ChannelMailboxFull, SocketShed, TopicUnmatched};
+use super::events::{ChannelMailboxFull, ChannelRestarted, JoinLimited, SocketShed, TopicUnmatched};
 use super::fastlane::{ChannelPubSub, Lane};
 use super::inflight::Inflight;
 use super::limits::Limits;
 use super::outbound::{Outbound, Shed, SocketMsg};
 use super::overload::Overload;
-use super::router::{Delivery, Inbox, JoinRequest, Routes};
-use super::state::{Action, Refs, Refused, State};
+use super::router::{ChannelRestart, Delivery, Inbox, JoinRequest, Routes};
+use super::state::{Action, Again, Refs, Refused, State};
 use super::waiting::Waiting;
 use crate::close::CloseCode;
 use crate::message::{Message, Payload, Reply};
@@ -112,7 +113,7 @@ impl<S: Socket> Session<S> {
             routes: begin.routes,
             connection: Arc::new(connection),
             inflight: Inflight::new(&begin.limits, ctx.addr()),
-            state: State::new(begin.limits.channels_max),
+            state: State::new(begin.limits.channels_max, begin.limits.joins),
             limits: begin.limits,
             out: Waiting::default(),
             report_deadline: None,
@@ -258,9 +259,17 @@ impl<S: Socket> Session<S> {
         let message = decoded.map_err(|error| End::new(CloseCode::InternalError, error.to_string()))?;
         let routes = self.routes.clone();
         let (topic, event) = (message.topic.clone(), message.event.clone());
-        let action = self.state.message(message, |topic| routes.find(topic).is_some());
-        if matches!(action, Action::ReplyError { why: Refused::Unmatched, .. }) {
-            telemetry::emit(&TopicUnmatched { pid: ctx.pid(), topic, event });
+        let now = Instant::now().into_std();
+        let action = self.state.message(message, now, |topic| routes.find(topic).is_some());
+        if let Action::ReplyError { why, .. } = &action {
+            let pid = ctx.pid();
+            match why {
+                Refused::Unmatched => telemetry::emit(&TopicUnmatched { pid, topic, event }),
+                Refused::TooManyChannels | Refused::TooManyJoins => {
+                    telemetry::emit(&JoinLimited { pid, topic, reason: why.reason() });
+                }
+                Refused::JoinCrashed => {}
+            }
         }
         self.act(ctx, action, bytes);
         Ok(())
@@ -290,6 +299,8 @@ impl<S: Socket> Session<S> {
                 self.state.refused(pid);
                 self.out.push(frame);
             }
+            Received::Message(SocketMsg::Rejoined(pid)) => self.state.accepted(pid),
+            Received::Message(SocketMsg::RejoinRefused(pid)) => self.state.given_up(pid),
             Received::Message(SocketMsg::Closing(pid)) => self.state.closing(pid),
             Received::Message(SocketMsg::Resume) => {}
             Received::Message(SocketMsg::Broadcast(broadcast)) => {
@@ -309,7 +320,7 @@ impl<S: Socket> Session<S> {
                 return Err(End::new(CloseCode::Restart, "draining"));
             }
             Received::Info(Info::Exit(Exit { from, .. })) => {
-                let action = self.state.ended(from);
+                let action = self.state.ended(from, Instant::now().into_std());
                 self.act(ctx, action, 0);
             }
             Received::Info(_) => {}
@@ -318,7 +329,8 @@ impl<S: Socket> Session<S> {
     }
 
     /// Asks all channels to end, since the socket does, closed with this code if by the server.
-    pub(crate) fn close_channels(&self, code: Option<CloseCode>) {
+    pub(crate) fn close_channels(&mut self, code: Option<CloseCode>) {
+        self.state.give_up_all();
         for channel in self.state.channels() {
             let restarts = code == Some(CloseCode::Restart);
             let reason = if restarts { draining() } else { ExitReason::shutdown_with("closed") };
@@ -355,15 +367,9 @@ impl<S: Socket> Session<S> {
                 }
             }
             Action::Deliver { to, message } => self.deliver(&to, message, bytes),
+            Action::Restart { old, join, restarts } => self.restart(ctx, old.pid(), join, restarts),
             Action::Ended { topic, join_ref, crashed, then } => {
-                let (event, payload) = if crashed {
-                    ("phx_error", Payload::from(serde_json::json!({ "reason": "channel_crash" })))
-                } else {
-                    ("phx_close", Payload::empty())
-                };
-                let reference = join_ref.clone();
-                let message = Message { join_ref, reference, topic, event: event.into(), payload };
-                self.write(self.connection.serializer.encode_message(&message));
+                self.tell_end(topic, join_ref, crashed);
                 if let Some((join, restarts)) = then {
                     self.replace_deadline = None;
                     self.start(ctx, join, restarts);
@@ -372,24 +378,58 @@ impl<S: Socket> Session<S> {
         }
     }
 
+    fn tell_end(&mut self, topic: ByteString, join_ref: Option<ByteString>, crashed: bool) {
+        let (event, payload) = if crashed {
+            ("phx_error", Payload::from(serde_json::json!({ "reason": "channel_crash" })))
+        } else {
+            ("phx_close", Payload::empty())
+        };
+        let reference = join_ref.clone();
+        let message = Message { join_ref, reference, topic, event: event.into(), payload };
+        self.write(self.connection.serializer.encode_message(&message));
+    }
+
     fn start(&mut self, ctx: &Context<SocketMsg>, join: Message, restarts: u32) {
         // Strings of their own: slices would keep the whole frame of the join for as long as the channel lives.
         let own = |text: ByteString| ByteString::from(&*text);
         let topic = own(join.topic);
         let refs = Refs { join_ref: join.join_ref.map(own), reference: join.reference.map(own) };
         let starter = self.routes.find(&topic).expect("invariant: only routed topics are joined").clone();
-        let started = starter.start(
-            ctx,
-            JoinRequest {
-                topic: topic.clone(),
-                join_ref: refs.join_ref.clone(),
-                reference: refs.reference.clone(),
-                payload: join.payload,
-                connection: self.connection.clone(),
-            },
-            restarts,
-        );
-        self.state.started(topic, refs, started.pid(), started);
+        let again = match starter.restart() {
+            ChannelRestart::Temporary => None,
+            ChannelRestart::Transient { intensity, period } => Some(Again {
+                join: Message {
+                    join_ref: refs.join_ref.clone(),
+                    reference: refs.reference.clone(),
+                    topic: topic.clone(),
+                    event: ByteString::from_static("phx_join"),
+                    payload: join.payload.to_owned_copy(),
+                },
+                intensity: Intensity::new(intensity, period),
+            }),
+        };
+        let request = JoinRequest {
+            topic: topic.clone(),
+            join_ref: refs.join_ref.clone(),
+            reference: refs.reference.clone(),
+            payload: join.payload,
+            connection: self.connection.clone(),
+            rejoin: false,
+        };
+        let started = starter.start(ctx, request, restarts);
+        self.state.started(topic, refs, started.pid(), started, again);
+    }
+
+    /// Starts a channel again after a crash, of which its client hears nothing.
+    fn restart(&mut self, ctx: &Context<SocketMsg>, old: Pid, join: Message, restarts: u32) {
+        let Message { join_ref, reference, topic, payload, .. } = join;
+        let starter = self.routes.find(&topic).expect("invariant: only routed topics are joined").clone();
+        let connection = self.connection.clone();
+        let request =
+            JoinRequest { topic: topic.clone(), join_ref, reference, payload, connection, rejoin: true };
+        let started = starter.start(ctx, request, restarts);
+        telemetry::emit(&ChannelRestarted { pid: started.pid(), old, topic, restarts });
+        self.state.restarted(old, started.pid(), started);
     }
 
     fn deliver(&mut self, to: &Arc<dyn Inbox>, message: Message, bytes: usize) {
@@ -397,6 +437,7 @@ impl<S: Socket> Session<S> {
         let permit = self.inflight.take(bytes);
         if !to.deliver(Delivery::Event(Box::new(message), permit)) && process::is_alive(to.pid()) {
             telemetry::emit(&ChannelMailboxFull { pid: to.pid(), topic });
+            self.state.given_up(to.pid());
             process::kill(to.pid());
         }
     }

@@ -5,10 +5,13 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::time::Instant;
 
 use bytestring::ByteString;
+use heronry::supervisor::Intensity;
 
 use crate::message::Message;
+use crate::rate::{Bucket, Rate};
 
 /// The topic and event of heartbeats.
 const HEARTBEAT: (&str, &str) = ("phoenix", "heartbeat");
@@ -17,6 +20,7 @@ const HEARTBEAT: (&str, &str) = ("phoenix", "heartbeat");
 #[derive(Debug)]
 pub(super) struct State<K, H> {
     channels_max: usize,
+    joins: Bucket,
     joined: HashMap<ByteString, Channel<K, H>>,
     topics: HashMap<K, ByteString>,
     /// The join that waits: for its own channel to answer, or for the channel that it replaces to end. Meanwhile no
@@ -32,6 +36,15 @@ struct Channel<K, H> {
     handle: H,
     join_ref: Option<ByteString>,
     phase: Phase,
+    /// With what it is started again if it crashes, and how often that is still normal.
+    again: Option<Box<Again>>,
+}
+
+/// What a channel that is to be restarted began with.
+#[derive(Debug)]
+pub(super) struct Again {
+    pub(super) join: Message,
+    pub(super) intensity: Intensity,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +52,12 @@ enum Phase {
     /// Its join has not answered yet.
     Joining,
     Joined,
+    /// It was restarted and joins again, of which its client is not to notice anything.
+    Rejoining,
     /// It said that it ends in order.
     Closing,
+    /// Its end must be told to the client, whatever it is.
+    GivenUp,
 }
 
 #[derive(Debug)]
@@ -61,6 +78,7 @@ pub(super) struct Refs {
 pub(super) enum Refused {
     Unmatched,
     TooManyChannels,
+    TooManyJoins,
     JoinCrashed,
 }
 
@@ -70,6 +88,7 @@ impl Refused {
         match self {
             Self::Unmatched => "unmatched topic",
             Self::TooManyChannels => "too many channels joined",
+            Self::TooManyJoins => "too many joins",
             Self::JoinCrashed => "join crashed",
         }
     }
@@ -104,6 +123,12 @@ pub(super) enum Action<H> {
         to: H,
         message: Message,
     },
+    /// Start the channel again, in the place of `old` and silently; then call `restarted`.
+    Restart {
+        old: H,
+        join: Message,
+        restarts: u32,
+    },
     /// Tell the client that the channel has closed in order, or crashed; then, if a join waited for that, start it.
     Ended {
         topic: ByteString,
@@ -114,9 +139,10 @@ pub(super) enum Action<H> {
 }
 
 impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
-    pub(super) fn new(channels_max: usize) -> Self {
+    pub(super) fn new(channels_max: usize, joins: Rate) -> Self {
         Self {
             channels_max,
+            joins: Bucket::new(joins),
             joined: HashMap::new(),
             topics: HashMap::new(),
             pending: None,
@@ -151,13 +177,18 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
     }
 
     /// A message of the client. `routed` says whether a channel serves its topic.
-    pub(super) fn message(&mut self, message: Message, routed: impl FnOnce(&str) -> bool) -> Action<H> {
+    pub(super) fn message(
+        &mut self,
+        message: Message,
+        now: Instant,
+        routed: impl FnOnce(&str) -> bool,
+    ) -> Action<H> {
         if (&*message.topic, &*message.event) == HEARTBEAT {
             let refs = Refs { join_ref: None, reference: message.reference };
             return Action::ReplyOk { topic: message.topic, refs };
         }
         match &*message.event {
-            "phx_join" => self.join(message, routed),
+            "phx_join" => self.join(message, now, routed),
             event => match self.joined.get(&message.topic) {
                 Some(channel) if is_stale(&message, channel) => Action::Nothing,
                 Some(channel) => Action::Deliver { to: channel.handle.clone(), message },
@@ -170,29 +201,45 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
         }
     }
 
-    fn join(&mut self, join: Message, routed: impl FnOnce(&str) -> bool) -> Action<H> {
+    fn join(&mut self, join: Message, now: Instant, routed: impl FnOnce(&str) -> bool) -> Action<H> {
         if !routed(&join.topic) {
             return unmatched(join);
         }
-        if let Some(old) = self.joined.get(&join.topic) {
-            let handle = old.handle.clone();
-            self.pending = Some(Pending::Replacing { old: old.key, join });
-            return Action::Replace { old: handle };
+        let old = self.joined.get(&join.topic).map(|old| (old.key, old.handle.clone()));
+        if old.is_none() && self.joined.len() >= self.channels_max {
+            return refused(join, Refused::TooManyChannels);
         }
-        if self.joined.len() >= self.channels_max {
-            let refs = Refs { join_ref: join.join_ref, reference: join.reference };
-            return Action::ReplyError { topic: join.topic, refs, why: Refused::TooManyChannels };
+        if self.joins.take(now).is_err() {
+            return refused(join, Refused::TooManyJoins);
         }
-        let restarts = self.crashes_of(&join.topic);
-        Action::Start { join, restarts }
+        match old {
+            Some((old, handle)) => {
+                self.pending = Some(Pending::Replacing { old, join });
+                Action::Replace { old: handle }
+            }
+            None => {
+                let restarts = self.crashes_of(&join.topic);
+                Action::Start { join, restarts }
+            }
+        }
     }
 
     /// The channel of a join was started; it has not answered yet.
-    pub(super) fn started(&mut self, topic: ByteString, refs: Refs, key: K, handle: H) {
+    pub(super) fn started(&mut self, topic: ByteString, refs: Refs, key: K, handle: H, again: Option<Again>) {
         let join_ref = refs.join_ref.clone();
+        let again = again.map(Box::new);
         self.topics.insert(key, topic.clone());
-        self.joined.insert(topic, Channel { key, handle, join_ref, phase: Phase::Joining });
+        self.joined.insert(topic, Channel { key, handle, join_ref, phase: Phase::Joining, again });
         self.pending = Some(Pending::Joining { key, refs });
+    }
+
+    /// The channel of a topic was started again, in the place of `old`.
+    pub(super) fn restarted(&mut self, old: K, key: K, handle: H) {
+        let Some(topic) = self.topics.remove(&old) else { return };
+        if let Some(channel) = self.joined.get_mut(&topic) {
+            (channel.key, channel.handle, channel.phase) = (key, handle, Phase::Rejoining);
+            self.topics.insert(key, topic);
+        }
     }
 
     /// A channel accepted its join.
@@ -200,6 +247,13 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
         self.answered(key);
         if let Some(channel) = self.by_key(key) {
             channel.phase = Phase::Joined;
+        }
+    }
+
+    /// The channel must not be restarted: what it missed or refuses, its client has to hear of.
+    pub(super) fn given_up(&mut self, key: K) {
+        if let Some(channel) = self.by_key(key) {
+            channel.phase = Phase::GivenUp;
         }
     }
 
@@ -219,7 +273,10 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
     }
 
     /// A channel's process has ended.
-    pub(super) fn ended(&mut self, key: K) -> Action<H> {
+    pub(super) fn ended(&mut self, key: K, now: Instant) -> Action<H> {
+        if let Some(restart) = self.restart(key, now) {
+            return restart;
+        }
         let Some(topic) = self.topics.remove(&key) else { return Action::Nothing };
         let Some(channel) = self.joined.remove(&topic) else { return Action::Nothing };
         match (channel.phase, self.pending.take()) {
@@ -240,6 +297,33 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
                 }
                 Action::Ended { topic, join_ref: channel.join_ref, crashed, then: None }
             }
+        }
+    }
+
+    /// A crash after which the channel is started again. It keeps its place until `restarted` is called.
+    fn restart(&mut self, key: K, now: Instant) -> Option<Action<H>> {
+        if self.replacing() == Some(key) {
+            return None;
+        }
+        let channel = self.by_key(key)?;
+        match channel.phase {
+            Phase::Joined | Phase::Rejoining => {}
+            Phase::Joining | Phase::Closing | Phase::GivenUp => return None,
+        }
+        let again = channel.again.as_mut()?;
+        if !again.intensity.allow(now) {
+            return None;
+        }
+        let (old, join) = (channel.handle.clone(), again.join.clone());
+        self.count_crash(&join.topic);
+        let restarts = self.crashes_of(&join.topic);
+        Some(Action::Restart { old, join, restarts })
+    }
+
+    /// None of the channels must be restarted any more: their socket ends.
+    pub(super) fn give_up_all(&mut self) {
+        for channel in self.joined.values_mut() {
+            channel.again = None;
         }
     }
 
@@ -267,6 +351,11 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
 
 fn is_stale<K, H>(message: &Message, channel: &Channel<K, H>) -> bool {
     message.join_ref.is_some() && message.join_ref != channel.join_ref
+}
+
+fn refused<H>(join: Message, why: Refused) -> Action<H> {
+    let refs = Refs { join_ref: join.join_ref, reference: join.reference };
+    Action::ReplyError { topic: join.topic, refs, why }
 }
 
 fn unmatched<H>(message: Message) -> Action<H> {

@@ -11,7 +11,7 @@ use heronry::supervisor::{ChildError, DynamicRef};
 use heronry::{ChildSpec, Context, ExitReason, Pid, telemetry};
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
@@ -24,10 +24,11 @@ use super::subprotocol::{self, Agreed, Disagreed};
 use super::websocket::WebSocketLoop;
 use crate::body::Body;
 use crate::params::Params;
+use crate::rate::{Bucket, Rate};
 use crate::serializer::{Serializer, Serializers};
 use crate::socket::{
-    Begin, ChannelPubSub, Connect, Limits, Overload, Refusal, Routes, Session, Socket, SocketConnected,
-    SocketMsg,
+    Begin, ChannelPubSub, Connect, ConnectsLimited, Limits, Overload, Refusal, Routes, Session, Socket,
+    SocketConnected, SocketMsg,
 };
 use crate::vsn::Vsn;
 
@@ -42,10 +43,18 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAILBOX_LIMIT: usize = 131_072;
 
 /// How a socket is mounted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SocketOptions {
     /// What one connection may use.
     pub limits: Limits,
+    /// Connections, over all transports of the mount; one more is refused with 503 before the socket is asked, and
+    /// [`ConnectsLimited`](crate::ConnectsLimited) says so. Clients come back after a pause that grows, so that a storm
+    /// of reconnecting clients becomes a queue. Default 50,000 a second and at once: more than one machine
+    /// accepts, so that who knows theirs sets it.
+    pub connects: Rate,
+    /// Where the WebSocket transport is, below the path of the mount; it may have params too. `None`: it is not served.
+    /// Default `/websocket`. Phoenix's `websocket: [path: …]`.
+    pub websocket_path: Option<String>,
     /// Which pages may connect; by default those of the same host.
     pub check_origin: CheckOrigin,
     /// What becomes of a client that reads more slowly than its topics speak; by default it is disconnected.
@@ -64,6 +73,23 @@ pub struct SocketOptions {
     pub long_poll: super::LongPollOptions,
 }
 
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            connects: Rate::per_second(50_000),
+            websocket_path: Some("/websocket".to_owned()),
+            check_origin: CheckOrigin::default(),
+            overload: Overload::default(),
+            serializers: Serializers::default(),
+            auth_token: false,
+            subprotocols: Vec::new(),
+            #[cfg(feature = "longpoll")]
+            long_poll: super::LongPollOptions::default(),
+        }
+    }
+}
+
 /// What the sockets of an endpoint share.
 pub(crate) struct SocketHome {
     pub(crate) pubsub: ChannelPubSub,
@@ -79,9 +105,20 @@ pub(crate) struct Mount<S: Socket> {
     pub(crate) routes: Arc<Routes<S>>,
     pub(crate) options: SocketOptions,
     pub(crate) home: Arc<SocketHome>,
+    connects: Arc<Mutex<Bucket>>,
 }
 
 impl<S: Socket> Mount<S> {
+    pub(crate) fn new(
+        handler: S,
+        routes: Arc<Routes<S>>,
+        options: SocketOptions,
+        home: Arc<SocketHome>,
+    ) -> Self {
+        let connects = Arc::new(Mutex::new(Bucket::new(options.connects)));
+        Self { handler: Arc::new(handler), routes, options, home, connects }
+    }
+
     /// Asks the socket whether it lets a client in: with what its process begins.
     pub(super) async fn admit(
         &self,
@@ -92,6 +129,13 @@ impl<S: Socket> Mount<S> {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this server is stopping; try again"));
         }
         let serializer = negotiate(serializers, connect.params.remove("vsn"))?;
+        let taken = self.connects.lock().take(Instant::now().into_std());
+        if let Err(wait) = taken {
+            let (transport, path) = (connect.transport, connect.uri.path().to_owned());
+            telemetry::emit(&ConnectsLimited { transport, path, wait });
+            let body = "more clients connect at once than this server takes; try again later";
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, body));
+        }
         let assigns = self.handler.connect(&connect).await?;
         let id = self.handler.id(&assigns);
         Ok(Begin {
@@ -144,12 +188,13 @@ impl<S: Socket> Mount<S> {
 
 impl<S: Socket> Clone for Mount<S> {
     fn clone(&self) -> Self {
-        let Self { handler, routes, options, home } = self;
+        let Self { handler, routes, options, home, connects } = self;
         Self {
             handler: handler.clone(),
             routes: routes.clone(),
             options: options.clone(),
             home: home.clone(),
+            connects: connects.clone(),
         }
     }
 }

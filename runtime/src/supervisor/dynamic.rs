@@ -262,7 +262,7 @@ impl Running {
     /// Starts the child again that had the pid `was`.
     async fn restart(&mut self, was: Pid, mut child: Child, reason: ExitReason) -> Result<(), End> {
         let supervisor = self.ctx.pid();
-        if !self.intensity.allow(clock::now()) {
+        if !self.intensity.allow(clock::now().into_std()) {
             let failed = child.spec.id.clone();
             telemetry::emit(&IntensityReached::new(supervisor, failed, &self.intensity, reason));
             return Err(End);

@@ -3,9 +3,7 @@
 //! Pure: time comes in as an argument.
 
 use std::collections::VecDeque;
-use std::time::Duration;
-
-use crate::clock::Instant;
+use std::time::{Duration, Instant};
 
 /// Restarts that a supervisor allows in [`PERIOD_DEFAULT`], as Elixir's.
 pub const INTENSITY_DEFAULT: u32 = 3;
@@ -14,15 +12,27 @@ pub const INTENSITY_DEFAULT: u32 = 3;
 pub const PERIOD_DEFAULT: Duration = Duration::from_secs(5);
 
 /// A sliding window over the last restarts; it never holds more than `max + 1` of them.
-#[derive(Debug)]
-pub(super) struct Intensity {
+///
+/// It is what supervisors count with, for who restarts something else.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use heronry::supervisor::Intensity;
+///
+/// let (mut intensity, now) = (Intensity::new(1, Duration::from_secs(5)), Instant::now());
+/// assert!(intensity.allow(now));
+/// assert!(!intensity.allow(now + Duration::from_secs(5)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Intensity {
     max: u32,
     period: Duration,
     restarts: VecDeque<Instant>,
 }
 
 impl Intensity {
-    pub(super) fn new(max: u32, period: Duration) -> Self {
+    /// So many restarts in the period are normal.
+    pub fn new(max: u32, period: Duration) -> Self {
         Self { max, period, restarts: VecDeque::new() }
     }
 
@@ -35,7 +45,7 @@ impl Intensity {
     }
 
     /// Counts a restart; false if it is one too many.
-    pub(super) fn allow(&mut self, now: Instant) -> bool {
+    pub fn allow(&mut self, now: Instant) -> bool {
         self.restarts.push_back(now);
         while let Some(oldest) = self.restarts.front()
             && now.saturating_duration_since(*oldest) > self.period
@@ -54,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_fourth_restart_in_the_period_is_one_too_many() {
-        let start = crate::clock::now();
+        let start = crate::clock::now().into_std();
         let mut intensity = Intensity::new(3, Duration::from_secs(5));
         for seconds in [0, 1, 2] {
             assert!(intensity.allow(start + Duration::from_secs(seconds)));
@@ -64,7 +74,7 @@ mod tests {
 
     #[test]
     fn zero_allows_none() {
-        assert!(!Intensity::new(0, Duration::from_secs(5)).allow(crate::clock::now()));
+        assert!(!Intensity::new(0, Duration::from_secs(5)).allow(crate::clock::now().into_std()));
     }
 
     proptest! {
@@ -72,7 +82,7 @@ mod tests {
         #[test]
         fn agrees_with_a_naive_model(max in 0_u32..6, steps in prop::collection::vec(0_u64..4_000, 1..60)) {
             let period = Duration::from_secs(5);
-            let start = crate::clock::now();
+            let start = crate::clock::now().into_std();
             let mut intensity = Intensity::new(max, period);
             let mut all = Vec::new();
             let mut now = start;

@@ -232,7 +232,7 @@ impl Running {
     /// Restarts a child that ended, and those that its strategy takes with it.
     async fn restart(&mut self, dead: usize, reason: ExitReason) -> Result<(), End> {
         let supervisor = self.ctx.pid();
-        if !self.intensity.allow(clock::now()) {
+        if !self.intensity.allow(clock::now().into_std()) {
             let child = self.children[dead].spec.id.clone();
             telemetry::emit(&IntensityReached::new(supervisor, child, &self.intensity, reason));
             return Err(End(ExitReason::Shutdown));

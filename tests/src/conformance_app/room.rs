@@ -189,10 +189,6 @@ fn reply_later(payload: Payload, socket: &ChannelSocket<Room>) -> Outcome {
 
 fn tick(payload: Payload, socket: &ChannelSocket<Room>) -> Outcome {
     let Wait { ms } = payload.parse()?;
-    let channel = socket.addr();
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-        channel.send(RoomMsg::Tick(payload))
-    });
+    socket.send_after(Duration::from_millis(ms), RoomMsg::Tick(payload));
     Ok(Handled::ok())
 }
