@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod browser;
 mod chat;
+mod conformance;
 mod footprint;
 mod phoenix_js;
 mod trials;

@@ -17,7 +17,7 @@ use crate::support::TestServer;
 const SCRIPT_WITHIN: Duration = Duration::from_secs(120);
 
 /// Runs a script of `tests/e2e` to its end; what the server wrote is shown if it fails.
-async fn run(script: &str, url: &str, server_stderr: impl Fn() -> String) -> Outcome {
+pub(super) async fn run(script: &str, url: &str, server_stderr: impl Fn() -> String) -> Outcome {
     let path = workspace_root().join("tests/e2e").join(script);
     let mut node = ServerProcess::spawn("node", [path.as_os_str(), url.as_ref()])?;
     let status = node.wait(SCRIPT_WITHIN).await?;

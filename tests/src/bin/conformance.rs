@@ -1,7 +1,8 @@
 //! A server that any Phoenix client can be pointed at: `conformance [--port PORT]`, by default on port 4000.
 //!
-//! It prints `listening on ADDRESS` when it is ready and runs until SIGINT or SIGTERM. The application is in the
-//! library, where the tests start it too.
+//! It prints `listening on ADDRESS` when it is ready and runs until SIGINT or SIGTERM. It logs what `RUST_LOG` asks for,
+//! and nothing unless asked: clients make its channels crash by the thousand. The application is in the library, where
+//! the tests start it too.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 use heronry_channels::prelude::*;
 use heronry_channels::{EndpointError, ListenError, OriginError};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 const PORT_DEFAULT: u16 = 4_000;
 
@@ -53,6 +55,8 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Failure> {
     let port = port(std::env::args().skip(1))?;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::System)?;
     let builder = tests::conformance_app::builder().map_err(Failure::Origin)?;
