@@ -2,6 +2,7 @@
 
 mod broadcaster;
 mod events;
+mod interrupt;
 mod join;
 mod server;
 mod socket;
@@ -150,6 +151,8 @@ pub trait Channel: Sized + Send + 'static {
     /// Called before the channel ends by its own doing, by its client's leaving or going, or by a panic in a callback.
     /// The reason is `shutdown: left`, `shutdown: closed`, `shutdown: duplicate join` or what a callback said.
     /// Phoenix's `terminate/2`.
+    ///
+    /// A duplicate join does not wait for a callback under way: its future is dropped where it waits.
     fn terminate(
         &mut self,
         reason: &ExitReason,

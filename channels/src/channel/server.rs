@@ -9,6 +9,7 @@ use heronry::{Addr, Context, ExitReason, Init, Next, Pid, Server, server, teleme
 use tokio::time::Instant;
 
 use super::events::{ChannelHandledIn, ChannelJoined};
+use super::interrupt::Interrupt;
 use super::join::JoinError;
 use super::socket::ChannelSocket;
 use super::{Channel, Handled, Outcome};
@@ -59,39 +60,49 @@ impl<C: Channel> Starter<C::Socket> for StarterOf<C> {
     fn start(&self, ctx: &Context<SocketMsg>, join: JoinRequest<C::Socket>, restarts: u32) -> Arc<dyn Inbox> {
         let label = format!("channel {}", join.topic);
         let options = SpawnOptions::new().label(label).restarts(restarts);
-        let addr = ctx.spawn_link(options, |ctx| server::enter_loop::<ChannelServer<C>>(join, ctx));
-        Arc::new(InboxOf(addr))
+        let interrupt = Arc::new(Interrupt::default());
+        let args = (join, interrupt.clone());
+        let addr = ctx.spawn_link(options, |ctx| server::enter_loop::<ChannelServer<C>>(args, ctx));
+        Arc::new(InboxOf { addr, interrupt })
     }
 }
 
-struct InboxOf<M>(Addr<Incoming<M>>);
+struct InboxOf<M> {
+    addr: Addr<Incoming<M>>,
+    interrupt: Arc<Interrupt>,
+}
 
 impl<M: Send + 'static> Inbox for InboxOf<M> {
     fn pid(&self) -> Pid {
-        self.0.pid()
+        self.addr.pid()
     }
 
     fn deliver(&self, delivery: Delivery) -> bool {
-        self.0
-            .send(match delivery {
-                Delivery::Event(message, permit) => Incoming::Event(message, permit),
-                Delivery::Close(reason) => Incoming::Close(reason),
-            })
-            .is_ok()
+        let incoming = match delivery {
+            Delivery::Event(message, permit) => Incoming::Event(message, permit),
+            Delivery::Close(reason) => Incoming::Close(reason),
+            Delivery::Interrupt(reason) => {
+                self.interrupt.give(reason.clone());
+                // For a channel that waits for its next message.
+                Incoming::Close(reason)
+            }
+        };
+        self.addr.send(incoming).is_ok()
     }
 }
 
 struct ChannelServer<C: Channel> {
     channel: C,
     socket: ChannelSocket<C>,
+    interrupt: Arc<Interrupt>,
     _subscription: Subscription,
 }
 
 impl<C: Channel> Server for ChannelServer<C> {
-    type Args = JoinRequest<C::Socket>;
+    type Args = (JoinRequest<C::Socket>, Arc<Interrupt>);
     type Msg = Incoming<C::Msg>;
 
-    async fn init(join: Self::Args, ctx: &mut Context<Self::Msg>) -> Init<Self> {
+    async fn init((join, interrupt): Self::Args, ctx: &mut Context<Self::Msg>) -> Init<Self> {
         let JoinRequest { topic, join_ref, reference, payload, connection, rejoin } = join;
         let mut socket = ChannelSocket {
             join_ref: join_ref.clone().or_else(|| reference.clone()),
@@ -127,7 +138,7 @@ impl<C: Channel> Server for ChannelServer<C> {
                 } else {
                     outbound.send_with(frame, |frame| SocketMsg::Joined(ctx.pid(), frame));
                 }
-                Ok(Self { channel, socket, _subscription: subscription })
+                Ok(Self { channel, socket, interrupt, _subscription: subscription })
             }
             Err(JoinError::Refuse(_)) if rejoin => {
                 socket.connection.outbound.tell(SocketMsg::RejoinRefused(ctx.pid()));
@@ -143,19 +154,8 @@ impl<C: Channel> Server for ChannelServer<C> {
     }
 
     async fn handle(&mut self, incoming: Self::Msg, ctx: &mut Context<Self::Msg>) -> Next {
-        let outcome = match incoming {
-            Incoming::Event(message, permit) => {
-                let outcome = self.event(message, ctx.pid()).await;
-                drop(permit);
-                outcome
-            }
-            Incoming::Out(broadcast) => {
-                let Broadcast { event, payload, .. } = *broadcast;
-                self.channel.handle_out(&event, payload, &mut self.socket).await
-            }
-            Incoming::Info(msg) => self.channel.handle_info(msg, &mut self.socket).await,
-            Incoming::Close(reason) => Ok(Handled::Stop(reason)),
-        };
+        let interrupt = self.interrupt.clone();
+        let outcome = interrupt.unless_given(self.incoming(incoming, ctx.pid())).await;
         let next = self.next(outcome);
         if std::mem::take(&mut self.socket.hibernate) {
             ctx.hibernate();
@@ -172,6 +172,22 @@ impl<C: Channel> Server for ChannelServer<C> {
 }
 
 impl<C: Channel> ChannelServer<C> {
+    async fn incoming(&mut self, incoming: Incoming<C::Msg>, pid: Pid) -> Outcome {
+        match incoming {
+            Incoming::Event(message, permit) => {
+                let outcome = self.event(message, pid).await;
+                drop(permit);
+                outcome
+            }
+            Incoming::Out(broadcast) => {
+                let Broadcast { event, payload, .. } = *broadcast;
+                self.channel.handle_out(&event, payload, &mut self.socket).await
+            }
+            Incoming::Info(msg) => self.channel.handle_info(msg, &mut self.socket).await,
+            Incoming::Close(reason) => Ok(Handled::Stop(reason)),
+        }
+    }
+
     async fn event(&mut self, message: Box<Message>, pid: Pid) -> Outcome {
         let Message { reference, event, payload, .. } = *message;
         self.socket.reference = reference;

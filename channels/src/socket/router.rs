@@ -122,8 +122,10 @@ pub(crate) trait Starter<S: Socket>: Send + Sync {
 pub(crate) enum Delivery {
     /// An event of the client.
     Event(Box<Message>, Permit),
-    /// End, for this reason.
+    /// End when all before is handled, for this reason.
     Close(ExitReason),
+    /// End at once, in the middle of a callback too.
+    Interrupt(ExitReason),
 }
 
 /// The mailbox of a channel, whatever its type.

@@ -362,7 +362,7 @@ impl<S: Socket> Session<S> {
             Action::Start { join, restarts } => self.start(ctx, join, restarts),
             Action::Replace { old } => {
                 self.replace_deadline = Some(Instant::now() + self.limits.channel_shutdown);
-                if !old.deliver(Delivery::Close(ExitReason::shutdown_with("duplicate join"))) {
+                if !old.deliver(Delivery::Interrupt(ExitReason::shutdown_with("duplicate join"))) {
                     process::kill(old.pid());
                 }
             }

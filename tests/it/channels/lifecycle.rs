@@ -4,7 +4,7 @@ use heronry_channels::{Endpoint, Limits};
 use serde_json::{Value, json};
 
 use super::room::{Journal, Lab};
-use crate::support::{Client, TestServer, eventually};
+use crate::support::{Client, PATIENCE, TestServer, eventually};
 
 async fn server() -> TestServer {
     TestServer::of(Lab::default(), Limits::default()).await
@@ -155,15 +155,35 @@ async fn a_second_join_replaces_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stuck_channel_is_killed_when_a_second_join_replaces_it() {
+async fn a_channel_that_does_not_end_is_killed_when_a_second_join_replaces_it() {
     let limits = Limits { channel_shutdown: std::time::Duration::from_millis(50), ..Limits::default() };
     let server = TestServer::of(Lab::default(), limits).await;
     let mut client = Client::connect(server.addr, "").await;
-    let first = json!(client.join("room:a").await);
-    client.push(first.clone(), "room:a", "stuck", json!({})).await;
-    let second = client.push(Value::Null, "room:a", "phx_join", json!({})).await;
-    client.expect(json!([first, first, "room:a", "phx_close", {}])).await;
-    client.expect(reply(&json!(second), &second, "room:a", "ok", json!({ "joined": "room:a" }))).await;
+    let first = json!(client.join("room:clings").await);
+    let second = client.push(Value::Null, "room:clings", "phx_join", json!({})).await;
+    client.expect(json!([first, first, "room:clings", "phx_close", {}])).await;
+    client
+        .expect(reply(&json!(second), &second, "room:clings", "ok", json!({ "joined": "room:clings" })))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_join_does_not_wait_for_what_the_first_is_at() {
+    let lab = Lab::default();
+    let journal = lab.journal.clone();
+    let limits = Limits { channel_shutdown: PATIENCE * 10, ..Limits::default() };
+    let server = TestServer::of(lab, limits).await;
+    let mut client = Client::connect(server.addr, "").await;
+    let first = json!(client.join("room:at-it").await);
+    client.push(first.clone(), "room:at-it", "stuck", json!({})).await;
+    // Handled by nobody: the order to end passes it.
+    client.push(first.clone(), "room:at-it", "echo", json!({})).await;
+    let second = client.push(Value::Null, "room:at-it", "phx_join", json!({})).await;
+    client.expect(json!([first, first, "room:at-it", "phx_close", {}])).await;
+    let joined = json!({ "joined": "room:at-it" });
+    client.expect(reply(&json!(second), &second, "room:at-it", "ok", joined)).await;
+    assert!(journal_has(&journal, "room:at-it shutdown: duplicate join"));
+    client.assert_alive().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -138,5 +138,8 @@ impl Channel for Room {
     async fn terminate(&mut self, reason: &ExitReason, socket: &mut ChannelSocket<Self>) {
         let line = format!("{} {reason}", socket.topic());
         socket.handler().journal.lock().expect("no test panics while it holds this").push(line);
+        if socket.topic().starts_with("room:clings") {
+            std::future::pending().await
+        }
     }
 }
