@@ -80,7 +80,7 @@ pub use endpoint::{
 };
 #[cfg(feature = "tls")]
 pub use endpoint::{Tls, TlsError};
-pub use message::{Broadcast, Message, Payload, PayloadError, Reply, Status};
+pub use message::{Broadcast, Message, MessageRef, Payload, PayloadError, Reply, Status};
 pub use params::{Params, ParamsError};
 pub use rate::Rate;
 pub use serializer::{DecodeError, EncodeError, Frame, Serializer, Serializers};

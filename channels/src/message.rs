@@ -161,13 +161,66 @@ impl fmt::Debug for Payload {
     }
 }
 
+/// What a client calls a message or a join by: a text or a number, which comes back as it was.
+///
+/// Most clients count in texts, as phoenix.js does; some in numbers. They are different: `"1"` is not `1`.
+///
+/// ```
+/// use heronry_channels::MessageRef;
+///
+/// let reference = MessageRef::from("17");
+/// assert_eq!(&*reference, "17");
+/// assert!(!reference.is_number());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRef {
+    text: ByteString,
+    number: bool,
+}
+
+impl MessageRef {
+    /// A number, given as JSON writes it.
+    pub(crate) fn number(json: impl Into<ByteString>) -> Self {
+        Self { text: json.into(), number: true }
+    }
+
+    /// The text, or the digits of the number.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is a number.
+    pub fn is_number(&self) -> bool {
+        self.number
+    }
+
+    /// A copy that shares nothing: for what is kept, which would else keep the whole frame that it came in.
+    pub(crate) fn to_owned_copy(&self) -> Self {
+        Self { text: ByteString::from(&*self.text), number: self.number }
+    }
+}
+
+impl<T: Into<ByteString>> From<T> for MessageRef {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), number: false }
+    }
+}
+
+impl std::ops::Deref for MessageRef {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
 /// A message between a client and a topic. Phoenix's `Phoenix.Socket.Message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The reference of the join that the message belongs to.
-    pub join_ref: Option<ByteString>,
+    pub join_ref: Option<MessageRef>,
     /// The reference of the message itself, which its reply carries.
-    pub reference: Option<ByteString>,
+    pub reference: Option<MessageRef>,
     /// The topic.
     pub topic: ByteString,
     /// The event.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 pub use choice::Serializers;
 
-use crate::message::{Broadcast, Message, Payload, Reply};
+use crate::message::{Broadcast, Message, MessageRef, Payload, Reply};
 
 /// The longest header field of a binary frame, in bytes: its length is one byte.
 const BINARY_FIELD_BYTES_MAX: usize = 255;
@@ -115,8 +115,8 @@ pub trait Serializer: Send + Sync + 'static {
     /// [`EncodeError`] if the protocol can't carry it.
     fn encode_reply(
         &self,
-        join_ref: Option<&str>,
-        reference: Option<&str>,
+        join_ref: Option<&MessageRef>,
+        reference: Option<&MessageRef>,
         topic: &str,
         reply: &Reply,
     ) -> Result<Frame, EncodeError>;

@@ -124,7 +124,7 @@ impl<C: Channel> Server for ChannelServer<C> {
         });
         let encode = |reply: &Reply| {
             let serializer = &socket.connection.serializer;
-            serializer.encode_reply(join_ref.as_deref(), reference.as_deref(), &socket.topic, reply)
+            serializer.encode_reply(join_ref.as_ref(), reference.as_ref(), &socket.topic, reply)
         };
         match outcome {
             Ok((channel, reply)) => {

@@ -11,18 +11,18 @@ use heronry::{Addr, ExitReason, Pid, SendError};
 
 use super::server::Incoming;
 use super::{Broadcaster, Channel};
-use crate::message::{Broadcast, Message, Payload, Reply};
+use crate::message::{Broadcast, Message, MessageRef, Payload, Reply};
 use crate::serializer::EncodeError;
 use crate::socket::{Connection, Lane, Socket};
 
 /// The socket of a channel: given to each of its callbacks. The counterpart in Phoenix is the `socket`.
 pub struct ChannelSocket<C: Channel> {
     pub(super) topic: ByteString,
-    pub(super) join_ref: Option<ByteString>,
+    pub(super) join_ref: Option<MessageRef>,
     pub(super) connection: Arc<Connection<C::Socket>>,
     pub(super) addr: Addr<Incoming<C::Msg>>,
     /// The reference of the event that is being handled.
-    pub(super) reference: Option<ByteString>,
+    pub(super) reference: Option<MessageRef>,
     pub(super) joined: bool,
     /// The channel asked to hibernate once the callback is done.
     pub(super) hibernate: bool,
@@ -195,7 +195,7 @@ impl<C: Channel> ChannelSocket<C> {
     }
 
     pub(super) fn reply(&self, reply: &Reply) -> Result<(), ExitReason> {
-        let (join_ref, reference) = (self.join_ref.as_deref(), self.reference.as_deref());
+        let (join_ref, reference) = (self.join_ref.as_ref(), self.reference.as_ref());
         let frame = self.connection.serializer.encode_reply(join_ref, reference, &self.topic, reply)?;
         self.connection.outbound.send(frame);
         Ok(())
@@ -268,8 +268,8 @@ impl<M: Send + 'static> fmt::Debug for ChannelAddr<M> {
 pub struct SocketRef<S: Socket> {
     connection: Arc<Connection<S>>,
     topic: ByteString,
-    join_ref: Option<ByteString>,
-    reference: ByteString,
+    join_ref: Option<MessageRef>,
+    reference: MessageRef,
 }
 
 impl<S: Socket> SocketRef<S> {
@@ -278,7 +278,7 @@ impl<S: Socket> SocketRef<S> {
     /// # Errors
     /// [`PushError::Encode`] if the reply can't be encoded.
     pub fn reply(self, reply: &Reply) -> Result<(), PushError> {
-        let (join_ref, reference) = (self.join_ref.as_deref(), Some(&*self.reference));
+        let (join_ref, reference) = (self.join_ref.as_ref(), Some(&self.reference));
         let encoded = self.connection.serializer.encode_reply(join_ref, reference, &self.topic, reply);
         self.connection.outbound.send(encoded.map_err(PushError::Encode)?);
         Ok(())

@@ -30,7 +30,7 @@ pub(super) fn decode(bytes: &Bytes) -> Result<Message, DecodeError> {
         rest = after;
     }
     let [join_ref, reference, topic, event] = fields;
-    let given = |text: ByteString| (!text.is_empty()).then_some(text);
+    let given = |text: ByteString| (!text.is_empty()).then(|| text.into());
     let payload = Payload::binary(bytes.slice_ref(rest));
     Ok(Message { join_ref: given(join_ref), reference: given(reference), topic, event, payload })
 }

@@ -54,6 +54,26 @@ fn text_frames_are_read() {
 }
 
 #[test]
+fn references_come_back_as_the_text_or_number_that_they_were() {
+    for (join_ref, reference) in [("1", "2"), ("\"1\"", "2"), ("-7", "\"2\""), ("null", "1.5"), ("0", "null")]
+    {
+        let read = decode(&format!(r#"[{join_ref},{reference},"t","e",{{}}]"#)).unwrap();
+        let written = V2.encode_reply(
+            read.join_ref.as_ref(),
+            read.reference.as_ref(),
+            "t",
+            &Reply::ok(Payload::empty()),
+        );
+        let want = format!(r#"[{join_ref},{reference},"t","phx_reply",{{"status":"ok","response":{{}}}}]"#);
+        assert_eq!(text(written), want);
+    }
+    assert_ne!(decode(r#"[1,null,"t","e",{}]"#).unwrap(), decode(r#"["1",null,"t","e",{}]"#).unwrap());
+    for no_reference in ["true", "{}", "[1]", "1e999"] {
+        assert!(decode(&format!(r#"[null,{no_reference},"t","e",{{}}]"#)).is_err(), "{no_reference}");
+    }
+}
+
+#[test]
 fn what_is_no_message_is_refused() {
     let frames = [
         "",
@@ -96,12 +116,12 @@ fn text_frames_are_written() {
     );
     let reply = Reply::ok(payload.clone());
     assert_eq!(
-        text(V2.encode_reply(Some("0"), Some("1"), "t", &reply)),
+        text(V2.encode_reply(Some(&"0".into()), Some(&"1".into()), "t", &reply)),
         r#"["0","1","t","phx_reply",{"status":"ok","response":{"m":1}}]"#
     );
     let maybe = Reply::with("may\"be", Payload::json(&[1, 2]).unwrap());
     assert_eq!(
-        text(V2.encode_reply(None, Some("1"), "t", &maybe)),
+        text(V2.encode_reply(None, Some(&"1".into()), "t", &maybe)),
         r#"[null,"1","t","phx_reply",{"status":"may\"be","response":[1,2]}]"#
     );
     let broadcast = Broadcast::new("a\"\n".into(), "e", payload).unwrap();
@@ -125,7 +145,7 @@ fn binary_frames_are_as_the_protocol_says() {
     assert_eq!(binary(V2.encode_message(&message(Some("12"), None, data()))), b"\0\x02\x01\x0112te\x01\x02");
     let reply = Reply::ok(data());
     assert_eq!(
-        binary(V2.encode_reply(Some("12"), Some("3"), "t", &reply)),
+        binary(V2.encode_reply(Some(&"12".into()), Some(&"3".into()), "t", &reply)),
         b"\x01\x02\x01\x01\x02123tok\x01\x02"
     );
     let broadcast = Broadcast::new("top".into(), "e", data()).unwrap();

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{DecodeError, EncodeError, Frame, Serializer};
-use crate::message::{Broadcast, Message, Reply};
+use crate::message::{Broadcast, Message, MessageRef, Reply};
 
 /// A serializer for clients that send binary frames and can't be sent any: those that poll.
 pub(super) struct TextOnly(pub(super) Arc<dyn Serializer>);
@@ -28,8 +28,8 @@ impl Serializer for TextOnly {
 
     fn encode_reply(
         &self,
-        join_ref: Option<&str>,
-        reference: Option<&str>,
+        join_ref: Option<&MessageRef>,
+        reference: Option<&MessageRef>,
         topic: &str,
         reply: &Reply,
     ) -> Result<Frame, EncodeError> {

@@ -9,9 +9,9 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::text::{Str, push_string, share};
+use super::text::{RefField, Str, push_ref, push_string, share};
 use super::{DecodeError, EncodeError, Frame, Serializer};
-use crate::message::{Broadcast, Message, Payload, Reply};
+use crate::message::{Broadcast, Message, MessageRef, Payload, Reply};
 
 /// The V1 serializer. Phoenix's `Phoenix.Socket.V1.JSONSerializer`.
 #[derive(Clone, Copy, Debug)]
@@ -28,13 +28,13 @@ impl Serializer for V1 {
     fn encode_message(&self, message: &Message) -> Result<Frame, EncodeError> {
         let Message { join_ref: _, reference, topic, event, payload } = message;
         let payload = payload.as_json().ok_or(EncodeError::Binary)?;
-        Ok(object(reference.as_deref(), topic, event, &[payload]))
+        Ok(object(reference.as_ref(), topic, event, &[payload]))
     }
 
     fn encode_reply(
         &self,
-        _: Option<&str>,
-        reference: Option<&str>,
+        _: Option<&MessageRef>,
+        reference: Option<&MessageRef>,
         topic: &str,
         reply: &Reply,
     ) -> Result<Frame, EncodeError> {
@@ -53,10 +53,10 @@ impl Serializer for V1 {
 }
 
 /// Writes a message; the payload is given in pieces that together are JSON.
-fn object(reference: Option<&str>, topic: &str, event: &str, payload: &[&str]) -> Frame {
+fn object(reference: Option<&MessageRef>, topic: &str, event: &str, payload: &[&str]) -> Frame {
     const NAMES: usize = r#"{"topic":"","event":"","payload":,"ref":null}"#.len();
     let pieces: usize = payload.iter().map(|piece| piece.len()).sum();
-    let reference_len = reference.map_or(0, str::len);
+    let reference_len = reference.map_or(0, |text| text.len());
     let mut text = String::with_capacity(NAMES + topic.len() + event.len() + pieces + reference_len);
     text.push_str("{\"topic\":");
     push_string(&mut text, topic);
@@ -67,10 +67,7 @@ fn object(reference: Option<&str>, topic: &str, event: &str, payload: &[&str]) -
         text.push_str(piece);
     }
     text.push_str(",\"ref\":");
-    match reference {
-        Some(reference) => push_string(&mut text, reference),
-        None => text.push_str("null"),
-    }
+    push_ref(&mut text, reference);
     text.push('}');
     Frame::Text(text.into())
 }
@@ -78,8 +75,8 @@ fn object(reference: Option<&str>, topic: &str, event: &str, payload: &[&str]) -
 fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
     let raw: Fields<'_> = serde_json::from_str(text).map_err(|error| DecodeError::Text(error.to_string()))?;
     Ok(Message {
-        join_ref: raw.join_ref.map(|value| share(text, value)),
-        reference: raw.reference.map(|value| share(text, value)),
+        join_ref: raw.join_ref.map(|value| value.share(text)),
+        reference: raw.reference.map(|value| value.share(text)),
         topic: share(text, raw.topic),
         event: share(text, raw.event),
         payload: Payload::raw(text, raw.payload),
@@ -88,8 +85,8 @@ fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
 
 /// The fields, of which `join_ref` may be missing; others are ignored, and of two of one name the later counts.
 struct Fields<'a> {
-    join_ref: Option<Str<'a>>,
-    reference: Option<Str<'a>>,
+    join_ref: Option<RefField<'a>>,
+    reference: Option<RefField<'a>>,
     topic: Str<'a>,
     event: Str<'a>,
     payload: &'a RawValue,

@@ -9,9 +9,9 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::text::{Str, push_string, share};
+use super::text::{RefField, Str, push_ref, push_string, share};
 use super::{DecodeError, EncodeError, Frame, Serializer, binary};
-use crate::message::{Broadcast, Message, Payload, Reply};
+use crate::message::{Broadcast, Message, MessageRef, Payload, Reply};
 
 /// The V2 serializer. Phoenix's `Phoenix.Socket.V2.JSONSerializer`.
 #[derive(Clone, Copy, Debug)]
@@ -31,22 +31,23 @@ impl Serializer for V2 {
             (_, Some(bytes)) => binary::encode_push(join_ref.as_deref().unwrap_or(""), topic, event, bytes),
             (json, None) => {
                 let json = json.unwrap_or("null");
-                Ok(array(join_ref.as_deref(), reference.as_deref(), topic, event, &[json]))
+                Ok(array(join_ref.as_ref(), reference.as_ref(), topic, event, &[json]))
             }
         }
     }
 
     fn encode_reply(
         &self,
-        join_ref: Option<&str>,
-        reference: Option<&str>,
+        join_ref: Option<&MessageRef>,
+        reference: Option<&MessageRef>,
         topic: &str,
         reply: &Reply,
     ) -> Result<Frame, EncodeError> {
         let status = reply.status.as_str();
         match (reply.response.as_json(), reply.response.as_binary()) {
             (_, Some(bytes)) => {
-                let (join_ref, reference) = (join_ref.unwrap_or(""), reference.unwrap_or(""));
+                let [join_ref, reference] =
+                    [join_ref, reference].map(|given| given.map_or("", MessageRef::as_str));
                 binary::encode_reply(join_ref, reference, topic, status, bytes)
             }
             (json, None) => {
@@ -70,8 +71,8 @@ impl Serializer for V2 {
 
 /// Writes a message; the payload is given in pieces that together are JSON.
 fn array(
-    join_ref: Option<&str>,
-    reference: Option<&str>,
+    join_ref: Option<&MessageRef>,
+    reference: Option<&MessageRef>,
     topic: &str,
     event: &str,
     payload: &[&str],
@@ -81,10 +82,7 @@ fn array(
     let mut text = String::with_capacity(refs + topic.len() + event.len() + pieces + 10);
     text.push('[');
     for reference in [join_ref, reference] {
-        match reference {
-            Some(reference) => push_string(&mut text, reference),
-            None => text.push_str("null"),
-        }
+        push_ref(&mut text, reference);
         text.push(',');
     }
     for part in [topic, event] {
@@ -101,8 +99,8 @@ fn array(
 fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
     let raw: Fields<'_> = serde_json::from_str(text).map_err(|error| DecodeError::Text(error.to_string()))?;
     Ok(Message {
-        join_ref: raw.join_ref.map(|value| share(text, value)),
-        reference: raw.reference.map(|value| share(text, value)),
+        join_ref: raw.join_ref.map(|value| value.share(text)),
+        reference: raw.reference.map(|value| value.share(text)),
         topic: share(text, raw.topic),
         event: share(text, raw.event),
         payload: Payload::raw(text, raw.payload),
@@ -111,8 +109,8 @@ fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
 
 /// The five fields; what follows them is ignored.
 struct Fields<'a> {
-    join_ref: Option<Str<'a>>,
-    reference: Option<Str<'a>>,
+    join_ref: Option<RefField<'a>>,
+    reference: Option<RefField<'a>>,
     topic: Str<'a>,
     event: Str<'a>,
     payload: &'a RawValue,

@@ -11,7 +11,7 @@ use super::Socket;
 use super::connection::Connection;
 use super::inflight::Permit;
 use super::outbound::SocketMsg;
-use crate::message::{Message, Payload};
+use crate::message::{Message, MessageRef, Payload};
 use crate::topic::{TopicError, TopicPattern};
 
 /// The channels of a socket by topic; made in [`Socket::channels`].
@@ -100,8 +100,8 @@ pub enum ChannelRestart {
 /// A join on its way to a channel process.
 pub(crate) struct JoinRequest<S: Socket> {
     pub(crate) topic: ByteString,
-    pub(crate) join_ref: Option<ByteString>,
-    pub(crate) reference: Option<ByteString>,
+    pub(crate) join_ref: Option<MessageRef>,
+    pub(crate) reference: Option<MessageRef>,
     pub(crate) payload: Payload,
     pub(crate) connection: Arc<Connection<S>>,
     /// The client has joined already, and hears nothing of it: the channel is started again after a crash.

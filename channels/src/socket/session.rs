@@ -23,7 +23,7 @@ use super::router::{ChannelRestart, Delivery, Inbox, JoinRequest, Routes};
 use super::state::{Action, Again, Refs, Refused, State};
 use super::waiting::Waiting;
 use crate::close::CloseCode;
-use crate::message::{Message, Payload, Reply};
+use crate::message::{Message, MessageRef, Payload, Reply};
 use crate::serializer::{Frame, Serializer};
 
 /// How often a socket reports what was shed.
@@ -378,7 +378,7 @@ impl<S: Socket> Session<S> {
         }
     }
 
-    fn tell_end(&mut self, topic: ByteString, join_ref: Option<ByteString>, crashed: bool) {
+    fn tell_end(&mut self, topic: ByteString, join_ref: Option<MessageRef>, crashed: bool) {
         let (event, payload) = if crashed {
             ("phx_error", Payload::from(serde_json::json!({ "reason": "channel_crash" })))
         } else {
@@ -391,8 +391,8 @@ impl<S: Socket> Session<S> {
 
     fn start(&mut self, ctx: &Context<SocketMsg>, join: Message, restarts: u32) {
         // Strings of their own: slices would keep the whole frame of the join for as long as the channel lives.
-        let own = |text: ByteString| ByteString::from(&*text);
-        let topic = own(join.topic);
+        let own = |reference: MessageRef| reference.to_owned_copy();
+        let topic = ByteString::from(&*join.topic);
         let refs = Refs { join_ref: join.join_ref.map(own), reference: join.reference.map(own) };
         let starter = self.routes.find(&topic).expect("invariant: only routed topics are joined").clone();
         let again = match starter.restart() {
@@ -444,8 +444,8 @@ impl<S: Socket> Session<S> {
 
     fn reply(&mut self, topic: &ByteString, refs: &Refs, reply: &Reply) {
         let frame = self.connection.serializer.encode_reply(
-            refs.join_ref.as_deref(),
-            refs.reference.as_deref(),
+            refs.join_ref.as_ref(),
+            refs.reference.as_ref(),
             topic,
             reply,
         );

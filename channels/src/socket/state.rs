@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytestring::ByteString;
 use heronry::supervisor::Intensity;
 
-use crate::message::Message;
+use crate::message::{Message, MessageRef};
 use crate::rate::{Bucket, Rate};
 
 /// The topic and event of heartbeats.
@@ -34,7 +34,7 @@ pub(super) struct State<K, H> {
 struct Channel<K, H> {
     key: K,
     handle: H,
-    join_ref: Option<ByteString>,
+    join_ref: Option<MessageRef>,
     phase: Phase,
     /// With what it is started again if it crashes, and how often that is still normal.
     again: Option<Box<Again>>,
@@ -69,8 +69,8 @@ enum Pending<K> {
 /// The references of a join, which its reply carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refs {
-    pub(super) join_ref: Option<ByteString>,
-    pub(super) reference: Option<ByteString>,
+    pub(super) join_ref: Option<MessageRef>,
+    pub(super) reference: Option<MessageRef>,
 }
 
 /// Why a join or an event is answered with an error by the socket itself.
@@ -132,7 +132,7 @@ pub(super) enum Action<H> {
     /// Tell the client that the channel has closed in order, or crashed; then, if a join waited for that, start it.
     Ended {
         topic: ByteString,
-        join_ref: Option<ByteString>,
+        join_ref: Option<MessageRef>,
         crashed: bool,
         then: Option<(Message, u32)>,
     },

@@ -95,3 +95,21 @@ async fn a_second_join_starts_afresh() {
     client.expect(reply(&json!(second), &reference, "room:a", "ok", json!({ "count": 1 }))).await;
     within("the other frames", client.assert_alive()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn references_may_be_numbers() {
+    let server = server().await;
+    let mut client = Client::connect(server.addr, "").await;
+    client.send_text(r#"[1,1,"room:a","phx_join",{}]"#).await;
+    let joined = json!({ "status": "ok", "response": { "joined": "room:a" } });
+    client.expect(json!([1, 1, "room:a", "phx_reply", joined])).await;
+    // Another join_ref than that of the join.
+    client.send_text(r#"["1",2,"room:a","count",{}]"#).await;
+    client.send_text(r#"[1,3,"room:a","count",{}]"#).await;
+    let counted = json!({ "status": "ok", "response": { "count": 1 } });
+    client.expect(json!([1, 3, "room:a", "phx_reply", counted])).await;
+    client.send_text(r#"[1,4,"room:a","push_back",{}]"#).await;
+    client.expect(json!([1, null, "room:a", "pushed", {}])).await;
+    client.send_text(r#"[1,5,"room:a","stop",{}]"#).await;
+    client.expect(json!([1, 1, "room:a", "phx_close", {}])).await;
+}

@@ -99,7 +99,7 @@ fn exactly_the_four_fields_are_written() {
     let reply = Reply::with("may\"be", Payload::json(&[1, 2]).unwrap());
     let want = json!({ "topic": "a\"\n", "event": "phx_reply", "payload": { "status": "may\"be", "response": [1, 2] },
         "ref": "1" });
-    assert_eq!(encoded(V1.encode_reply(Some("9"), Some("1"), "a\"\n", &reply)), want);
+    assert_eq!(encoded(V1.encode_reply(Some(&"9".into()), Some(&"1".into()), "a\"\n", &reply)), want);
 }
 
 #[test]
@@ -108,7 +108,10 @@ fn bytes_can_not_be_written() {
     let mut push = message(None, None, "{}");
     push.payload = data.clone();
     assert_eq!(V1.encode_message(&push), Err(EncodeError::Binary));
-    assert_eq!(V1.encode_reply(None, Some("1"), "t", &Reply::ok(data.clone())), Err(EncodeError::Binary));
+    assert_eq!(
+        V1.encode_reply(None, Some(&"1".into()), "t", &Reply::ok(data.clone())),
+        Err(EncodeError::Binary)
+    );
     let broadcast = Broadcast::new("t".into(), "e", data).unwrap();
     assert_eq!(V1.encode_broadcast(&broadcast), Err(EncodeError::Binary));
 }
