@@ -69,6 +69,8 @@ pub mod server;
 pub mod supervisor;
 pub mod task;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod timer;
 
 pub use exit::{ExitReason, IntoExitReason, PanicReport};

@@ -21,4 +21,5 @@ mod supervisor;
 mod support;
 mod task;
 mod telemetry;
+mod testing;
 mod timer;
