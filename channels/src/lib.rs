@@ -61,6 +61,8 @@ pub mod prelude;
 mod rate;
 mod serializer;
 mod socket;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 mod topic;
 mod transport;

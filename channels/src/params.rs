@@ -112,6 +112,13 @@ impl Params {
     }
 }
 
+impl From<Map<String, Value>> for Params {
+    /// Params that come from elsewhere than a query string.
+    fn from(params: Map<String, Value>) -> Self {
+        Self(params)
+    }
+}
+
 /// `a[b][]` is the name `a` and the path `b`, ``. Brackets that don't fit are part of the name.
 fn split(key: &str) -> Result<(&str, Vec<&str>), ParamsError> {
     let Some((name, rest)) = key.split_once('[') else { return Ok((key, Vec::new())) };

@@ -69,6 +69,27 @@ pub use macros::{
 
 use std::time::Duration;
 
+use crate::pid::Pid;
+use crate::process::Addr;
+
+/// The address of a process of which only the pid is known; `None` if it has ended, or takes messages of another type than
+/// `M`. In Erlang a pid is an address.
+///
+/// Programs hand addresses around, or look them up by name or key: so the types are right. A test may have no other way.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use heronry::testing;
+///
+/// let idle = heronry::spawn(|mut ctx: heronry::Context<u8>| async move { ctx.receive().await; });
+/// assert_eq!(testing::addr_of(idle.pid()), Some(idle.clone()));
+/// assert_eq!(testing::addr_of::<String>(idle.pid()), None);
+/// # }
+/// ```
+pub fn addr_of<M: Send + 'static>(pid: Pid) -> Option<Addr<M>> {
+    crate::process::addr_of(pid)?.ok()
+}
+
 /// How long [`assert_receive!`] waits unless told otherwise; as ExUnit's `assert_receive_timeout`.
 pub const ASSERT_RECEIVE_TIMEOUT_DEFAULT: Duration = Duration::from_millis(100);
 

@@ -1,5 +1,6 @@
 //! The helpers for users' tests: `heronry::testing`.
 
+mod channel;
 mod clock;
 mod receive;
 mod supervised;

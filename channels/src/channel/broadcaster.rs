@@ -20,6 +20,11 @@ impl Broadcaster {
         Self { pubsub }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn pubsub(&self) -> &ChannelPubSub {
+        &self.pubsub
+    }
+
     /// Sends an event to all members of a topic, from outside of any channel. Phoenix's `Endpoint.broadcast/3`.
     ///
     /// A broadcast of `disconnect` to a socket's [id](Socket::id) closes all sockets of that id.

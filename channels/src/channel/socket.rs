@@ -231,6 +231,12 @@ impl<C: Channel> fmt::Debug for ChannelSocket<C> {
 pub struct ChannelAddr<M>(Addr<Incoming<M>>);
 
 impl<M: Send + 'static> ChannelAddr<M> {
+    /// Of a channel of which only the process's address is known.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of(pid: Pid) -> Option<Self> {
+        heronry::testing::addr_of(pid).map(Self)
+    }
+
     /// The channel's process.
     pub fn pid(&self) -> Pid {
         self.0.pid()

@@ -124,6 +124,11 @@ impl<S: Socket> Session<S> {
         }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn connection(&self) -> &Arc<Connection<S>> {
+        &self.connection
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -43,8 +43,8 @@ macro_rules! __assert_receive {
         let asserted = $test.assert_message(pattern, time, |message| {
             #[allow(unreachable_patterns, reason = "the pattern may match everything")]
             match message {
-                $pattern $(if $guard)? => ::core::result::Result::Ok($value),
-                message => ::core::result::Result::Err(message),
+                $pattern $(if $guard)? => ::core::ops::ControlFlow::Break($value),
+                message => ::core::ops::ControlFlow::Continue(message),
             }
         });
         match asserted.await {
@@ -262,7 +262,7 @@ macro_rules! __refute_exit {
     }};
 }
 
-/// A value as `Ok` if it matches, as `Err` if not. That a guard fails leaves the value where it is: so the bindings of the
+/// A value as `Break` if it matches, as `Continue` if not. That a guard fails leaves the value where it is: so the bindings of the
 /// pattern have their own types in it, and the value is whole afterwards.
 #[doc(hidden)]
 #[macro_export]
@@ -274,8 +274,8 @@ macro_rules! __whole {
                 matches |= true $(&& $guard)?;
                 false
             } => ::core::unreachable!(),
-            value if matches => ::core::result::Result::Ok(value),
-            value => ::core::result::Result::Err(value),
+            value if matches => ::core::ops::ControlFlow::Break(value),
+            value => ::core::ops::ControlFlow::Continue(value),
         }
     }};
 }

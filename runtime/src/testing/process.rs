@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Debug};
 use std::future::poll_fn;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -110,11 +111,16 @@ impl<M: Send + 'static> TestProcess<M> {
     /// # }
     /// ```
     pub async fn run<T>(test: impl AsyncFnOnce(&mut Self) -> T) -> T {
-        let mut process = Self::start();
+        Self::run_in(Self::start(), test).await
+    }
+
+    /// [`run`](Self::run) for what has a process and more.
+    #[doc(hidden)]
+    pub async fn run_in<H: AsMut<Self>, T>(mut host: H, test: impl AsyncFnOnce(&mut H) -> T) -> T {
         let mut exit = ExitWatch::new();
-        let ended = process::watch_exit(&process.addr(), exit.watcher()).err();
+        let ended = process::watch_exit(&host.as_mut().addr(), exit.watcher()).err();
         let outcome = {
-            let mut body = pin!(test(&mut process));
+            let mut body = pin!(test(&mut host));
             poll_fn(|cx| {
                 let exit = ended.clone().map_or_else(|| Pin::new(&mut exit).poll(cx), Poll::Ready);
                 if exit.is_ready() {
@@ -127,7 +133,7 @@ impl<M: Send + 'static> TestProcess<M> {
             })
             .await
         };
-        let ended = process.end().await;
+        let ended = host.as_mut().end().await;
         match (outcome, ended) {
             (Some(Err(panic)), _) => resume_unwind(panic),
             (_, Some(exit)) => panic!("{exit}"),
@@ -340,7 +346,7 @@ impl<M: Debug + Send + 'static> TestProcess<M> {
     async fn take<R>(
         &mut self,
         time: Duration,
-        mut wanted: impl FnMut(Received<M>) -> Result<R, Received<M>>,
+        mut wanted: impl FnMut(Received<M>) -> ControlFlow<R, Received<M>>,
     ) -> Result<Option<R>, String> {
         let mut seen = 0;
         let found = poll_fn(|cx| match self.poll_pull(cx) {
@@ -361,7 +367,7 @@ impl<M: Debug + Send + 'static> TestProcess<M> {
         &mut self,
         what: &str,
         time: Option<Duration>,
-        wanted: impl FnMut(Received<M>) -> Result<R, Received<M>>,
+        wanted: impl FnMut(Received<M>) -> ControlFlow<R, Received<M>>,
     ) -> Result<R, String> {
         let time = time.unwrap_or(self.assert_timeout);
         let found = self.take(time, wanted).await?;
@@ -372,7 +378,7 @@ impl<M: Debug + Send + 'static> TestProcess<M> {
         &mut self,
         what: &str,
         time: Option<Duration>,
-        wanted: impl FnMut(Received<M>) -> Result<R, Received<M>>,
+        wanted: impl FnMut(Received<M>) -> ControlFlow<R, Received<M>>,
     ) -> Result<(), String> {
         match self.take(time.unwrap_or(self.refute_timeout), wanted).await? {
             Some(found) => Err(unexpected(what, &found)),
@@ -386,7 +392,7 @@ impl<M: Debug + Send + 'static> TestProcess<M> {
         &mut self,
         pattern: &str,
         time: Option<Duration>,
-        wanted: impl FnMut(M) -> Result<R, M>,
+        wanted: impl FnMut(M) -> ControlFlow<R, M>,
     ) -> Result<R, String> {
         self.assert_taken(pattern, time, of_message(wanted)).await
     }
@@ -397,7 +403,7 @@ impl<M: Debug + Send + 'static> TestProcess<M> {
         &mut self,
         pattern: &str,
         time: Option<Duration>,
-        wanted: impl FnMut(M) -> Result<M, M>,
+        wanted: impl FnMut(M) -> ControlFlow<M, M>,
     ) -> Result<(), String> {
         self.refute_taken(pattern, time, of_message(wanted)).await
     }
@@ -409,14 +415,15 @@ impl<M: Debug + Send + 'static> TestProcess<M> {
         monitor: Ref,
         pattern: &str,
         time: Option<Duration>,
-        mut wanted: impl FnMut(ExitReason) -> Result<ExitReason, ExitReason>,
+        mut wanted: impl FnMut(ExitReason) -> ControlFlow<ExitReason, ExitReason>,
     ) -> Result<ExitReason, String> {
         let what = format!("the Down of {monitor:?} with the reason {pattern}");
         let wanted = |received| match received {
             Received::Info(Info::Down(Down { reference, pid, reason })) if reference == monitor => {
-                wanted(reason).map_err(|reason| Received::Info(Info::Down(Down { reference, pid, reason })))
+                wanted(reason)
+                    .map_continue(|reason| Received::Info(Info::Down(Down { reference, pid, reason })))
             }
-            received => Err(received),
+            received => ControlFlow::Continue(received),
         };
         self.assert_taken(&what, time, wanted).await
     }
@@ -425,8 +432,8 @@ impl<M: Debug + Send + 'static> TestProcess<M> {
     #[doc(hidden)]
     pub async fn refute_down(&mut self, monitor: Ref, time: Option<Duration>) -> Result<(), String> {
         let wanted = |received: Received<M>| match received {
-            Received::Info(Info::Down(down)) if down.reference == monitor => Ok(down),
-            received => Err(received),
+            Received::Info(Info::Down(down)) if down.reference == monitor => ControlFlow::Break(down),
+            received => ControlFlow::Continue(received),
         };
         self.refute_taken(&format!("the Down of {monitor:?}"), time, wanted).await
     }
@@ -438,14 +445,14 @@ impl<M: Debug + Send + 'static> TestProcess<M> {
         pid: Pid,
         pattern: &str,
         time: Option<Duration>,
-        mut wanted: impl FnMut(ExitReason) -> Result<ExitReason, ExitReason>,
+        mut wanted: impl FnMut(ExitReason) -> ControlFlow<ExitReason, ExitReason>,
     ) -> Result<ExitReason, String> {
         let what = format!("the Exit from {pid} with the reason {pattern}");
         let wanted = |received| match received {
             Received::Info(Info::Exit(Exit { from, reason })) if from == pid => {
-                wanted(reason).map_err(|reason| Received::Info(Info::Exit(Exit { from, reason })))
+                wanted(reason).map_continue(|reason| Received::Info(Info::Exit(Exit { from, reason })))
             }
-            received => Err(received),
+            received => ControlFlow::Continue(received),
         };
         self.assert_taken(&what, time, wanted).await
     }
@@ -454,20 +461,26 @@ impl<M: Debug + Send + 'static> TestProcess<M> {
     #[doc(hidden)]
     pub async fn refute_exit(&mut self, pid: Pid, time: Option<Duration>) -> Result<(), String> {
         let wanted = |received: Received<M>| match received {
-            Received::Info(Info::Exit(exit)) if exit.from == pid => Ok(exit),
-            received => Err(received),
+            Received::Info(Info::Exit(exit)) if exit.from == pid => ControlFlow::Break(exit),
+            received => ControlFlow::Continue(received),
         };
         self.refute_taken(&format!("the Exit from {pid}"), time, wanted).await
     }
 }
 
+impl<M: Send + 'static> AsMut<Self> for TestProcess<M> {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
 /// Looks at messages alone.
 fn of_message<M, R>(
-    mut wanted: impl FnMut(M) -> Result<R, M>,
-) -> impl FnMut(Received<M>) -> Result<R, Received<M>> {
+    mut wanted: impl FnMut(M) -> ControlFlow<R, M>,
+) -> impl FnMut(Received<M>) -> ControlFlow<R, Received<M>> {
     move |received| match received {
-        Received::Message(message) => wanted(message).map_err(Received::Message),
-        Received::Info(_) => Err(received),
+        Received::Message(message) => wanted(message).map_continue(Received::Message),
+        Received::Info(_) => ControlFlow::Continue(received),
     }
 }
 

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt::{self, Debug};
 use std::future::poll_fn;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
@@ -124,7 +125,7 @@ impl<T: Debug + Send + 'static> TelemetryTest<T> {
         events.new.drain(..new).for_each(|event| self.waiting.push(event));
     }
 
-    async fn take<R>(&mut self, time: Duration, mut wanted: impl FnMut(T) -> Result<R, T>) -> Option<R> {
+    async fn take<R>(&mut self, time: Duration, mut wanted: impl FnMut(T) -> ControlFlow<R, T>) -> Option<R> {
         let mut seen = 0;
         let found = poll_fn(|cx| {
             self.pull(Some(cx.waker().clone()));
@@ -139,7 +140,7 @@ impl<T: Debug + Send + 'static> TelemetryTest<T> {
         &mut self,
         pattern: &str,
         time: Option<Duration>,
-        wanted: impl FnMut(T) -> Result<R, T>,
+        wanted: impl FnMut(T) -> ControlFlow<R, T>,
     ) -> Result<R, String> {
         let time = time.unwrap_or(ASSERT_RECEIVE_TIMEOUT_DEFAULT);
         if let Some(found) = self.take(time, wanted).await {
@@ -158,7 +159,7 @@ impl<T: Debug + Send + 'static> TelemetryTest<T> {
         &mut self,
         pattern: &str,
         time: Option<Duration>,
-        wanted: impl FnMut(T) -> Result<T, T>,
+        wanted: impl FnMut(T) -> ControlFlow<T, T>,
     ) -> Result<(), String> {
         match self.take(time.unwrap_or(REFUTE_RECEIVE_TIMEOUT_DEFAULT), wanted).await {
             Some(found) => Err(unexpected(pattern, &found)),

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// How many messages a failure shows: the newest, as in ExUnit.
@@ -28,19 +29,19 @@ impl<T> Waiting<T> {
         self.entries.push_back(Some(entry));
     }
 
-    /// Removes the first that `wanted` takes; the others stay, in order. Those before `seen` were looked at before.
+    /// Removes the first at which `wanted` breaks; the others stay, in order. Those before `seen` were looked at before.
     pub(super) fn take<R>(
         &mut self,
         seen: &mut usize,
-        wanted: &mut impl FnMut(T) -> Result<R, T>,
+        wanted: &mut impl FnMut(T) -> ControlFlow<R, T>,
     ) -> Option<R> {
         while let Some(slot) = self.entries.get_mut(*seen) {
             match slot.take().map(&mut *wanted) {
-                Some(Ok(found)) => {
+                Some(ControlFlow::Break(found)) => {
                     self.entries.remove(*seen);
                     return Some(found);
                 }
-                Some(Err(entry)) => *slot = Some(entry),
+                Some(ControlFlow::Continue(entry)) => *slot = Some(entry),
                 None => {}
             }
             *seen += 1;
@@ -98,7 +99,8 @@ mod tests {
     #[test]
     fn the_first_match_goes_and_the_others_stay_in_order() {
         let mut waiting = of(&[1, 2, 3, 4]);
-        let mut even = |n: u32| if n.is_multiple_of(2) { Ok(n * 10) } else { Err(n) };
+        let mut even =
+            |n: u32| if n.is_multiple_of(2) { ControlFlow::Break(n * 10) } else { ControlFlow::Continue(n) };
         let mut seen = 0;
         assert_eq!(waiting.take(&mut seen, &mut even), Some(20));
         assert_eq!(waiting.take(&mut seen, &mut even), Some(40));
