@@ -27,7 +27,7 @@ impl Broadcaster {
 
     /// Sends an event to all members of a topic, from outside of any channel. Phoenix's `Endpoint.broadcast/3`.
     ///
-    /// A broadcast of `disconnect` to a socket's [id](Socket::id) closes all sockets of that id.
+    /// A broadcast of `disconnect` to a socket's [id](crate::Socket::id) closes all sockets of that id.
     ///
     /// # Errors
     /// [`PushError`] if the payload is neither an object nor binary.
