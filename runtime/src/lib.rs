@@ -46,6 +46,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The [`guides`] go through it topic by topic.
+//!
 //! Everything runs on tokio: spawning needs a runtime. Panics must unwind (`panic = "unwind"`, cargo's default):
 //! supervision rests on it.
 
@@ -58,6 +60,7 @@ mod unwind;
 
 pub mod application;
 pub mod group;
+pub mod guides;
 pub mod inspect;
 pub mod prelude;
 pub mod process;

@@ -23,7 +23,7 @@ pub(super) const RUNTIME: Crate = Crate {
         &["engine", "cluster"],
         &["pubsub", "stage", "ractor"],
         &["application", "inspect", "chaos"],
-        &["testing", "prelude", "lib"],
+        &["testing", "prelude", "guides", "lib"],
     ],
 };
 
@@ -36,7 +36,7 @@ pub(super) const CHANNELS: Crate = Crate {
         &["channel"],
         &["transport"],
         &["endpoint"],
-        &["testing", "prelude", "lib"],
+        &["testing", "prelude", "guides", "lib"],
     ],
 };
 
