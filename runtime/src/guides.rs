@@ -2,3 +2,6 @@
 
 #[doc = include_str!("../guides/processes.md")]
 pub mod processes {}
+
+#[doc = include_str!("../guides/isolation.md")]
+pub mod isolation {}
