@@ -5,3 +5,6 @@ pub mod processes {}
 
 #[doc = include_str!("../guides/isolation.md")]
 pub mod isolation {}
+
+#[doc = include_str!("../guides/coming_from_erlang.md")]
+pub mod coming_from_erlang {}
