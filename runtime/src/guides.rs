@@ -3,6 +3,9 @@
 #[doc = include_str!("../guides/processes.md")]
 pub mod processes {}
 
+#[doc = include_str!("../guides/supervision.md")]
+pub mod supervision {}
+
 #[doc = include_str!("../guides/isolation.md")]
 pub mod isolation {}
 
