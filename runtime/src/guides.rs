@@ -11,3 +11,7 @@ pub mod isolation {}
 
 #[doc = include_str!("../guides/coming_from_erlang.md")]
 pub mod coming_from_erlang {}
+
+#[cfg(feature = "ractor")]
+#[doc = include_str!("../guides/coming_from_ractor.md")]
+pub mod coming_from_ractor {}
