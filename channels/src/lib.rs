@@ -2,6 +2,7 @@
 //!
 //! A connection is a socket process ([`Socket`]), a joined topic is a channel process ([`Channel`]), and an
 //! [`Endpoint`] serves them over HTTP. A crash of one channel reaches its client as `phx_error`, and nobody else notices.
+//! The [`guides`] go through it topic by topic.
 //!
 //! ```
 //! use heronry_channels::prelude::*;
@@ -55,6 +56,7 @@ mod body;
 mod channel;
 mod close;
 mod endpoint;
+pub mod guides;
 mod message;
 mod params;
 pub mod prelude;

@@ -1,0 +1,4 @@
+//! Guides: how to use what is here, one topic each. Their code compiles and runs with the tests.
+
+#[doc = include_str!("../guides/channels.md")]
+pub mod channels {}
