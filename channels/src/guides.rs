@@ -2,3 +2,7 @@
 
 #[doc = include_str!("../guides/channels.md")]
 pub mod channels {}
+
+#[cfg(feature = "longpoll")]
+#[doc = include_str!("../guides/writing_a_client.md")]
+pub mod writing_a_client {}

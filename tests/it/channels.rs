@@ -3,6 +3,7 @@
 mod abuse;
 mod drain;
 mod edge;
+mod guide;
 mod http;
 mod lifecycle;
 mod long_poll;
