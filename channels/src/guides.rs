@@ -3,6 +3,11 @@
 #[doc = include_str!("../guides/channels.md")]
 pub mod channels {}
 
-#[cfg(feature = "longpoll")]
+#[doc = include_str!("../guides/authentication.md")]
+pub mod authentication {}
+
+#[doc = include_str!("../guides/unreliable_connections.md")]
+pub mod unreliable_connections {}
+
 #[doc = include_str!("../guides/writing_a_client.md")]
 pub mod writing_a_client {}
