@@ -11,3 +11,6 @@ pub mod unreliable_connections {}
 
 #[doc = include_str!("../guides/writing_a_client.md")]
 pub mod writing_a_client {}
+
+#[doc = include_str!("../guides/coming_from_phoenix.md")]
+pub mod coming_from_phoenix {}
