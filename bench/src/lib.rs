@@ -1,9 +1,15 @@
-//! What the programs of this package share: reading what the system says of a process; and the measurements of
-//! `processes`.
+//! What the programs of this package share: reading what the system says of a process; the measurements of `processes`;
+//! the load generator, and the suite that `compare` runs with it.
 
 use std::io;
 
+pub mod compare;
+pub mod load;
 pub mod processes;
+mod wire;
+
+/// What ends a program of this package.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The resident memory of a process, in bytes.
 ///
@@ -29,4 +35,15 @@ pub fn cpu_us(pid: u32) -> io::Result<u64> {
     let ticks: u64 =
         after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
     Ok(ticks * US_PER_TICK)
+}
+
+/// Raises this process's limit of open files to what it may have.
+///
+/// # Errors
+/// If the system refuses.
+pub fn allow_open_files() -> io::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }

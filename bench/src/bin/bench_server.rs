@@ -91,6 +91,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         (Some("--port"), Some(port)) => port.parse()?,
         _ => return Err("usage: bench_server [--port PORT]".into()),
     };
+    bench::allow_open_files()?;
     tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).init();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(port))
 }
