@@ -194,8 +194,12 @@ impl Crowd {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             polled => polled?,
         }
-        for event in self.events.iter().filter(|event| event.token() != TICK) {
+        for event in &self.events {
             let Token(at) = event.token();
+            if event.token() == TICK {
+                self.timer.as_ref().map_or(Ok(()), rearm)?;
+                continue;
+            }
             let ready = Ready { writable: event.is_writable(), read_closed: event.is_read_closed() };
             self.clients[at].ready(at, self.addr, ready, &mut self.scratch, on)?;
         }
@@ -449,6 +453,14 @@ pub(super) fn push(
 ) {
     let text = format!(r#"["{join_ref}","{reference}","{topic}","{event}",{payload}]"#);
     wire::push_masked(out, Opcode::Text, text.as_bytes());
+}
+
+/// A timer that nobody reads does not tick again.
+fn rearm(timer: &OwnedFd) -> io::Result<()> {
+    match rustix::io::read(timer, &mut [0_u8; 8]) {
+        Err(rustix::io::Errno::AGAIN) => Ok(()),
+        read => Ok(read.map(drop)?),
+    }
 }
 
 /// The code of a close frame; 1005 ("no status") if it has none.
