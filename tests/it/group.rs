@@ -1,20 +1,4 @@
 //! Process groups, from the outside.
-//!
-//! Checklist, from OTP's `pg_SUITE` and the docs of `pg` (scenario -> test):
-//!
-//! | `pg` | here |
-//! |---|---|
-//! | pg | `joining_and_leaving` |
-//! | single (joining thrice, not_joined, a second member that dies) | `joining_twice_counts_twice`, `members_are_gone_with_their_process` |
-//! | leave_exit_race | `leaving_and_ending_race`, `nothing_is_left_after_a_storm` |
-//! | empty_group_by_remote_leave (its local half) | `joining_and_leaving`; `an_empty_group_is_forgotten…` in `group/state/tests.rs` |
-//! | double, group_leave (one pid many times, leaves some) | `joining_twice_counts_twice` |
-//! | thundering_herd (10,000 groups of one process) | `a_process_in_very_many_groups` |
-//! | monitor (joins and leaves of oneself, of others, of the dead), demonitor | `a_monitor_tells_of_every_change_in_order`, `a_monitor_that_ended_tells_nothing` |
-//! | monitor_scope | `a_monitor_of_the_scope_tells_of_every_group` |
-//! | the end of a process that monitors | `a_monitor_that_ended_tells_nothing`; `monitors_end_with_their_process…` in `group/state/tests.rs` |
-//! | missing_scope_join | a scope is a value; `the_dead_cannot_join` |
-//! | errors, dyn_distribution, process_owner_check, overlay_missing, two, initial, netsplit, trisplit, foursplit, exchange, nolocal, scope_restart, disconnected_start, forced_sync | other nodes, or the scope's process: not here |
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -194,6 +178,47 @@ async fn a_monitor_of_the_scope_tells_of_every_group() {
     assert_eq!(heard(&watcher).await, expect);
     drop(monitor);
     assert!(groups.leave(&watcher, "three"));
+    assert_eq!(heard(&watcher).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_monitors_its_group_hears_of_itself() {
+    let groups = Scope::new();
+    let (a, b) = (puppet().await, puppet().await);
+    join(&groups, &a, "pg");
+    assert_eq!(monitor(&groups, &a, "pg").await, std::slice::from_ref(&a));
+    join(&groups, &a, "pg");
+    join(&groups, &b, "pg");
+    assert!(groups.leave(&a, "pg"));
+    assert_eq!(heard(&a).await, [joined("pg", &a), joined("pg", &b), left("pg", &a)]);
+    // Its own end, as a member and as a monitor at once, harms nobody.
+    kill(&a).await;
+    assert_eq!(groups.members("pg"), [b]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_may_have_several_monitors() {
+    let groups = Scope::new();
+    let (watcher, a) = (puppet().await, puppet().await);
+    let at = groups.clone();
+    let begin = move |ctx: &Context<Msg>| {
+        let of_group = || at.monitor(ctx, "pg".to_owned(), Msg::Event).0;
+        (of_group(), of_group(), at.monitor_scope(ctx, Msg::Event).0)
+    };
+    let (one, another, of_scope) = within_puppet(&watcher, begin).await;
+    join(&groups, &a, "pg");
+    assert_eq!(heard(&watcher).await, [&a; 3].map(|member| joined("pg", member)));
+    join(&groups, &a, "other");
+    assert_eq!(heard(&watcher).await, [joined("other", &a)]);
+    drop(one);
+    assert!(groups.leave(&a, "pg"));
+    assert_eq!(heard(&watcher).await, [&a; 2].map(|member| left("pg", member)));
+    drop(of_scope);
+    join(&groups, &a, "pg");
+    assert!(groups.leave(&a, "other"));
+    assert_eq!(heard(&watcher).await, [joined("pg", &a)]);
+    drop(another);
+    kill(&a).await;
     assert_eq!(heard(&watcher).await, []);
 }
 

@@ -1,31 +1,4 @@
 //! Registries, from the outside.
-//!
-//! Checklist, from Elixir's registry tests (scenario -> test):
-//!
-//! | Elixir, unique and duplicate | here |
-//! |---|---|
-//! | clean up registry on process crash | `entries_are_gone_with_their_process`, `whoever_gets_the_down_finds_nothing` |
-//! | counts 0 keys in an empty registry; counts the number of keys | `counting` |
-//! | empty list for empty registry | `counting` |
-//! | has unique registrations | `a_unique_key_has_one_process` |
-//! | has unique registrations across processes | `a_unique_key_has_one_process` |
-//! | has unique registrations even if partition is delayed | `a_key_is_free_when_its_holder_is_dead` |
-//! | doesn't grow ets on already_registered (across processes) | `a_refused_key_leaves_nothing` |
-//! | has duplicate registrations (across processes) | `a_duplicate_key_has_many_entries` |
-//! | supports match patterns, guards; count_match | `matching_by_value` |
-//! | unregister_match supports patterns, guards | `unregistering_by_value` |
-//! | select all, guards, multiple specs; count_select | `selecting_from_all` |
-//! | compares using ===; uses exact complex keys; reserved keys | a key's own `Eq`: no key is special |
-//! | updates current process value | `a_process_updates_its_own_value` |
-//! | update_value is not supported; raises if attempt to be used on via (duplicate) | they do not compile: `Registry`'s docs |
-//! | dispatches to a single key, to multiple keys in serial, in parallel | `dispatching` |
-//! | unregisters (process) by key; with no entries | `unregistering` |
-//! | links and unlinks on register/unregister | no link here: `registering_and_unregistering_leaves_nothing_behind` |
-//! | via callbacks; uses value provided in via | `a_server_started_via_a_registry`, `calling_and_casting_by_key`, `a_supervised_child_has_its_key_again` |
-//! | allows listeners (unique, duplicate) | `listeners_hear_of_every_entry`, `a_listener_that_missed_events_is_told_so` |
-//! | put_meta, meta, delete_meta (doctests) | `put_meta`'s docs, `metadata_is_of_the_registry` |
-//! | raises on unknown registry name; starts configured number of partitions; invalid match specs | a registry is a value: no name, no options, no specs |
-//! | LockTest | not in this registry |
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -74,6 +47,7 @@ async fn a_unique_key_has_one_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duplicate_key_has_many_entries() {
     let tags = Registry::<String, u32, Msg>::duplicate();
+    assert_eq!((tags.count(), tags.select(|_, _, value| Some(*value))), (0, vec![]));
     let (a, b) = (puppet().await, puppet().await);
     for (who, value) in [(&a, 1), (&b, 2), (&a, 3), (&a, 3)] {
         assert_eq!(register!(tags, who, "hello", value), Ok(()));
@@ -82,7 +56,38 @@ async fn a_duplicate_key_has_many_entries() {
     assert_eq!(pids(&tags.lookup("hello")), [(one, 1), (two, 2), (one, 3), (one, 3)]);
     assert_eq!(tags.values("hello", one), [1, 3, 3]);
     assert_eq!(tags.keys(one), ["hello"; 3]);
+    assert_eq!(tags.keys(two), ["hello"]);
     assert_eq!(tags.count(), 4);
+    let by_b = tags.select(|key, addr, value| (*addr == b).then(|| (key.clone(), *value)));
+    assert_eq!(by_b, [("hello".to_owned(), 2)]);
+    assert_eq!(tags.select(|_, _, value| Some(*value)), [1, 2, 3, 3]);
+    assert_eq!(tags.count_select(|key, _, value| key == "hello" && *value > 1), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unique_key_is_matched_dispatched_to_and_unregistered() {
+    let names = Names::unique();
+    let a = puppet().await;
+    for (key, value) in [("hello", 1), ("world", 2)] {
+        assert_eq!(register!(names, &a, key, value), Ok(()));
+    }
+    assert_eq!(pids(&names.matching("hello", |value| *value == 1)), [(a.pid(), 1)]);
+    assert_eq!(pids(&names.matching("hello", |value| *value > 1)), []);
+    assert_eq!((names.count_match("hello", |_| true), names.count_match("never", |_| true)), (1, 0));
+    let mut told = Vec::new();
+    names.dispatch("hello", |entries| told.extend(entries.iter().map(|(addr, value)| (addr.pid(), **value))));
+    assert_eq!(told, [(a.pid(), 1)]);
+    let registry = names.clone();
+    let removed = within_puppet(&a, move |ctx| {
+        [
+            registry.unregister_match(ctx, "hello", |value| *value > 1),
+            registry.unregister_match(ctx, "hello", |value| *value == 1),
+            registry.unregister(ctx, "hello"),
+            registry.unregister(ctx, "world"),
+        ]
+    });
+    assert_eq!(removed.await, [0, 1, 0, 1]);
+    assert_eq!((names.keys(a.pid()).len(), names.count()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,12 +206,13 @@ async fn a_refused_key_leaves_nothing() {
     let held = Registry::<String, Arc<()>, Msg>::unique();
     assert_eq!(register!(names, &a, "hello", 1), Ok(()));
     assert_eq!(register!(held, &a, "hello", Arc::new(())), Ok(()));
-    for _ in 0..10 {
-        assert!(register!(names, &b, "hello", 2).is_err());
+    for who in [&a, &b].repeat(10) {
+        assert!(register!(names, who, "hello", 2).is_err());
         let refused = value.clone();
-        assert!(register!(held, &b, "hello", refused).is_err());
+        assert!(register!(held, who, "hello", refused).is_err());
     }
-    assert_eq!((names.count(), names.keys(b.pid()).len(), Arc::strong_count(&value)), (1, 0, 1));
+    assert_eq!((names.count(), Arc::strong_count(&value)), (1, 1));
+    assert_eq!((names.keys(a.pid()).len(), names.keys(b.pid()).len()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -417,6 +423,16 @@ async fn calling_and_casting_by_key() {
     assert_eq!(names.call("room", whose, PATIENCE).await, Err(CallError::Exited(ExitReason::NoProc)));
     let refused = names.cast("room", Msg::Stop(ExitReason::Normal));
     assert!(matches!(refused, Err(heronry::SendError::NoProc(Msg::Stop(_)))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_found_by_its_key_is_stopped() {
+    let names = Names::unique();
+    let room = ServerOptions::new().via(&names, "room".to_owned(), 1).start::<Puppet>(()).await.unwrap();
+    let found = names.whereis("room").expect("it runs");
+    assert_eq!(found.stop(ExitReason::Normal, PATIENCE).await, Ok(()));
+    assert!(!room.is_alive());
+    assert_eq!(names.whereis("room"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

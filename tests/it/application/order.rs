@@ -222,6 +222,7 @@ async fn an_application_that_does_not_start_leaves_nothing() {
         ChildSpec::new("stillborn", |_| async { Err(StartError::Init(ExitReason::custom("no luck"))) });
     let builder = Application::builder().child(child(&journal, "a", 0)).child(stillborn);
     let started = within("the start", builder.without_signals().start()).await;
-    assert!(matches!(started, Err(ApplicationError::Start(_))), "{started:?}");
+    let Err(error @ ApplicationError::Start(_)) = started else { panic!("{started:?}") };
+    assert!(error.to_string().contains("stillborn: no luck"), "{error}");
     assert_eq!(journal.lines(), ["a starts", "a stops"]);
 }
