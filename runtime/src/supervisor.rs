@@ -10,6 +10,7 @@
 
 mod backoff;
 mod child;
+mod children;
 mod dynamic;
 mod intensity;
 mod partition;

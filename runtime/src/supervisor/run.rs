@@ -1,15 +1,17 @@
 //! The process of a supervisor with a fixed strategy: carries out what `strategy.rs` decides.
 
-use std::ops::Range;
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use super::child::{Child, ask_to_stop, wait_until_stopped};
+use super::children::Children;
 use super::intensity::Intensity;
 use super::partition::Routes;
 use super::reference::{ChildCounts, ChildError, Request};
 use super::report::{ChildRestarted, ChildStartFailed, IntensityReached, RestartDelayed};
 use super::significant::{self, AutoShutdown, SpecError};
 use super::spec::{ChildSpec, Restart};
-use super::strategy::{Verdict, affected, on_exit};
+use super::strategy::{Rank, Verdict, affected, on_exit};
 use super::waiting::Waiting;
 use super::{Strategy, Supervisor};
 use crate::clock;
@@ -23,7 +25,7 @@ use crate::telemetry;
 struct Running {
     strategy: Strategy,
     auto_shutdown: AutoShutdown,
-    children: Vec<Child>,
+    children: Children,
     intensity: Intensity,
     waiting: Waiting<Label>,
     ctx: Context<Request>,
@@ -39,7 +41,7 @@ pub(super) async fn run(supervisor: Supervisor, ctx: Context<Request>, ready: Re
     let mut running = Running {
         strategy: supervisor.strategy,
         auto_shutdown: supervisor.auto_shutdown,
-        children: Vec::with_capacity(supervisor.children.len()),
+        children: Children::default(),
         intensity: Intensity::new(supervisor.intensity, supervisor.period),
         waiting: Waiting::new(),
         ctx,
@@ -74,10 +76,10 @@ pub(super) async fn run(supervisor: Supervisor, ctx: Context<Request>, ready: Re
 
 /// Before any child starts, as OTP does.
 fn check(supervisor: &Supervisor) -> Result<(), SpecError> {
-    let specs = &supervisor.children;
-    for (at, spec) in specs.iter().enumerate() {
+    let mut ids = HashSet::with_capacity(supervisor.children.len());
+    for spec in &supervisor.children {
         spec.check(supervisor.auto_shutdown)?;
-        if specs[..at].iter().any(|before| before.id == spec.id) {
+        if !ids.insert(&spec.id) {
             return Err(SpecError::DuplicateId(spec.id.clone()));
         }
     }
@@ -85,10 +87,6 @@ fn check(supervisor: &Supervisor) -> Result<(), SpecError> {
 }
 
 impl Running {
-    fn position(&self, id: &Label) -> Option<usize> {
-        self.children.iter().position(|child| child.spec.id == *id)
-    }
-
     /// Tells of a start that failed; with what the supervisor ends: OTP's `{shutdown, {failed_to_start_child, ..}}`. It
     /// is an orderly end, since the one who starts the supervisor hears of it.
     fn start_failed(&self, child: Label, reason: ExitReason) -> ExitReason {
@@ -101,17 +99,17 @@ impl Running {
     async fn handle(&mut self, request: Request) -> Result<(), End> {
         match request {
             Request::Which(reply_to) => reply_to.send(self.children.iter().map(Child::info).collect()),
-            Request::Count(reply_to) => reply_to.send(ChildCounts::of(&self.children)),
+            Request::Count(reply_to) => reply_to.send(ChildCounts::of(self.children.iter())),
             Request::StartChild(spec, reply_to) => reply_to.send(self.start_child(spec).await),
             Request::TerminateChild(id, reply_to) => reply_to.send(self.terminate_child(&id).await),
             Request::RestartChild(id, reply_to) => reply_to.send(self.restart_child(&id).await),
             Request::DeleteChild(id, reply_to) => reply_to.send(self.delete_child(&id)),
             Request::ChildSpec(id, reply_to) => {
-                let child = self.position(&id).map(|at| self.children[at].spec.clone());
+                let child = self.children.find(&id).map(|at| self.children[at].spec.clone());
                 reply_to.send(child.ok_or(ChildError::NotFound));
             }
             Request::TryAgain(id, reason) => {
-                if let Some(at) = self.position(&id)
+                if let Some(at) = self.children.find(&id)
                     && std::mem::take(&mut self.children[at].restarting)
                 {
                     return self.restart(at, reason).await;
@@ -135,7 +133,7 @@ impl Running {
 
     async fn start_child(&mut self, spec: ChildSpec) -> Result<Pid, ChildError> {
         spec.check(self.auto_shutdown)?;
-        if let Some(at) = self.position(&spec.id) {
+        if let Some(at) = self.children.find(&spec.id) {
             return Err(match self.children[at].pid {
                 Some(pid) => ChildError::AlreadyStarted(pid),
                 None => ChildError::AlreadyPresent,
@@ -145,9 +143,9 @@ impl Running {
     }
 
     async fn terminate_child(&mut self, id: &Label) -> Result<(), ChildError> {
-        let at = self.position(id).ok_or(ChildError::NotFound)?;
-        self.stop_range(at..at + 1).await;
-        if let Some(at) = self.position(id) {
+        let at = self.children.find(id).ok_or(ChildError::NotFound)?;
+        self.stop_range(at..=at).await;
+        if let Some(at) = self.children.find(id) {
             self.children[at].give_up(&ExitReason::Shutdown);
         }
         Ok(())
@@ -190,9 +188,9 @@ impl Running {
         Ok(before)
     }
 
-    /// The position of a child that neither runs nor is about to.
-    fn down(&self, id: &Label) -> Result<usize, ChildError> {
-        let at = self.position(id).ok_or(ChildError::NotFound)?;
+    /// The rank of a child that neither runs nor is about to.
+    fn down(&self, id: &Label) -> Result<Rank, ChildError> {
+        let at = self.children.find(id).ok_or(ChildError::NotFound)?;
         match &self.children[at] {
             Child { pid: Some(pid), .. } => Err(ChildError::Running(*pid)),
             Child { restarting: true, .. } => Err(ChildError::Restarting),
@@ -201,43 +199,39 @@ impl Running {
     }
 
     async fn child_ended(&mut self, pid: Pid, reason: ExitReason) -> Result<(), End> {
-        let Some(at) = self.children.iter().position(|child| child.pid == Some(pid)) else {
+        let Some(at) = self.children.ended(pid) else {
             return Ok(()); // a child that was stopped, or somebody else's exit signal
         };
         let child = &mut self.children[at];
-        child.pid = None;
         child.note(&reason);
         let significant = child.spec.significant;
         match on_exit(child.spec.restart, &reason) {
             Verdict::Restart if child.retry.is_some() => {
-                // Those that go with it go now; it is the first that is left of them.
-                let range = affected(self.strategy, at, self.children.len());
-                let id = self.children[at].spec.id.clone();
-                self.stop_range(range).await;
-                let at = self.position(&id).expect("invariant: a child that is restarted is not temporary");
+                // Those that go with it go now.
+                self.stop_range(affected(self.strategy, at)).await;
                 self.try_again_later(at, reason);
                 return Ok(());
             }
             Verdict::Restart => return self.restart(at, reason).await,
             Verdict::Keep => child.give_up(&reason),
-            Verdict::Forget => drop(self.children.remove(at)),
+            Verdict::Forget => self.children.remove(at),
         }
-        let others = self.children.iter().any(Child::is_significant);
-        if significant::ends_supervisor(self.auto_shutdown, significant, others) {
+        let others = || self.children.iter().any(Child::is_significant);
+        if significant::ends_supervisor(self.auto_shutdown, significant, significant && others()) {
             return Err(End(ExitReason::Shutdown));
         }
         Ok(())
     }
 
     /// Restarts a child that ended, and those that its strategy takes with it.
-    async fn restart(&mut self, dead: usize, reason: ExitReason) -> Result<(), End> {
+    async fn restart(&mut self, dead: Rank, reason: ExitReason) -> Result<(), End> {
         let supervisor = self.ctx.pid();
         if !self.intensity.allow(clock::now().into_std()) {
             let child = self.children[dead].spec.id.clone();
             telemetry::emit(&IntensityReached::new(supervisor, child, &self.intensity, reason));
             return Err(End(ExitReason::Shutdown));
         }
-        let range = affected(self.strategy, dead, self.children.len());
+        let range = affected(self.strategy, dead);
         // A temporary child goes with its siblings but does not come back with them.
         for at in self.stop_range(range).await {
             if let Err(error) = self.start_again(at).await {
@@ -263,7 +257,7 @@ impl Running {
     }
 
     /// Through the mailbox, after its back-off if it has one, so that a shutdown can overtake it.
-    fn try_again_later(&mut self, at: usize, reason: ExitReason) {
+    fn try_again_later(&mut self, at: Rank, reason: ExitReason) {
         let child = &mut self.children[at];
         child.restarting = true;
         let (id, supervisor) = (child.spec.id.clone(), self.ctx.pid());
@@ -276,33 +270,34 @@ impl Running {
         }
     }
 
-    async fn start_again(&mut self, at: usize) -> Result<Pid, StartError> {
-        self.children[at].start_again(self.ctx.pid(), None).await
+    async fn start_again(&mut self, at: Rank) -> Result<Pid, StartError> {
+        self.children.start_again(at, self.ctx.pid()).await
     }
 
     async fn stop_all(&mut self) {
-        self.stop_range(0..self.children.len()).await;
+        self.stop_range(Rank::MIN..=Rank::MAX).await;
     }
 
-    /// Stops the children at these positions, the last one first, one after the other, and forgets the temporary ones;
-    /// the positions of those that are left.
-    async fn stop_range(&mut self, range: Range<usize>) -> Range<usize> {
-        let mut end = range.end;
-        for at in range.clone().rev() {
+    /// Stops the children of these ranks, the last one first, one after the other, and forgets the temporary ones; the
+    /// ranks of those that are left.
+    async fn stop_range(&mut self, range: RangeInclusive<Rank>) -> Vec<Rank> {
+        let mut ranks = self.children.ranks(range);
+        for &at in ranks.iter().rev() {
+            let running = self.children.take_pid(at);
             let child = &mut self.children[at];
             child.restarting = false;
             if let Some(retry) = &mut child.retry {
                 self.waiting.cancel(retry);
             }
-            if let Some(pid) = child.pid.take() {
+            if let Some(pid) = running {
                 let deadline = ask_to_stop(&self.ctx, pid, child.spec.shutdown);
                 wait_until_stopped(pid, &child.spec.id, deadline).await;
             }
             if child.spec.restart == Restart::Temporary {
                 self.children.remove(at);
-                end -= 1;
             }
         }
-        range.start..end
+        ranks.retain(|at| self.children.has(*at));
+        ranks
     }
 }

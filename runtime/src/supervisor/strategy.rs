@@ -1,11 +1,14 @@
 //! Which children a dead one takes with it, and whether it is started again.
 //!
-//! Pure: positions and reasons in, a plan out.
+//! Pure: ranks and reasons in, a plan out.
 
-use std::ops::Range;
+use std::ops::RangeInclusive;
 
 use super::spec::Restart;
 use crate::exit::ExitReason;
+
+/// The place of a child in the start order: one that was added later has a higher one, and none has it twice.
+pub(super) type Rank = u64;
 
 /// Whom a supervisor restarts when a child ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +41,12 @@ pub(super) fn on_exit(restart: Restart, reason: &ExitReason) -> Verdict {
     }
 }
 
-/// The positions that are stopped (in reverse) and started again (in order) when the child at `dead` is restarted.
-pub(super) fn affected(strategy: Strategy, dead: usize, children: usize) -> Range<usize> {
+/// The ranks that are stopped (in reverse) and started again (in order) when the child of rank `dead` is restarted.
+pub(super) fn affected(strategy: Strategy, dead: Rank) -> RangeInclusive<Rank> {
     match strategy {
-        Strategy::OneForOne => dead..dead + 1,
-        Strategy::OneForAll => 0..children,
-        Strategy::RestForOne => dead..children,
+        Strategy::OneForOne => dead..=dead,
+        Strategy::OneForAll => Rank::MIN..=Rank::MAX,
+        Strategy::RestForOne => dead..=Rank::MAX,
     }
 }
 
@@ -83,13 +86,13 @@ mod tests {
     #[test]
     fn every_strategy() {
         let table = [
-            (Strategy::OneForOne, 1, 4, 1..2),
-            (Strategy::OneForAll, 1, 4, 0..4),
-            (Strategy::RestForOne, 1, 4, 1..4),
-            (Strategy::RestForOne, 3, 4, 3..4),
+            (Strategy::OneForOne, [false, false, true, false]),
+            (Strategy::OneForAll, [true; 4]),
+            (Strategy::RestForOne, [false, false, true, true]),
         ];
-        for (strategy, dead, children, want) in table {
-            assert_eq!(affected(strategy, dead, children), want, "{strategy:?}");
+        for (strategy, want) in table {
+            let got = [0, 1, 2, 7].map(|rank| affected(strategy, 2).contains(&rank));
+            assert_eq!(got, want, "{strategy:?}");
         }
     }
 }

@@ -11,6 +11,7 @@ use heronry::supervisor::{
     ChildError, ChildKind, INTENSITY_DEFAULT, PERIOD_DEFAULT, SHUTDOWN_DEFAULT, Strategy,
 };
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::lab::{PERIOD, child, children, dynamic_children, idle, pid, start, stubborn, wait, watch};
 use crate::support::{eventually, within};
@@ -363,5 +364,59 @@ async fn many_temporary_children_end_and_are_forgotten() {
         }
     })
     .await;
+    within("the stop", tree.stop()).await;
+}
+
+/// The median of the first tenth and of the last one: what others do on the machine meanwhile moves both, or neither.
+fn assert_no_growth(what: &str, times: &[Duration]) {
+    let tenth = times.len() / 10;
+    let median = |times: &[Duration]| {
+        let mut times = times.to_vec();
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    let (first, last) = (median(&times[..tenth]), median(&times[times.len() - tenth..]));
+    assert!(first.max(last) < first.min(last) * 3, "{what}: {first:?} at first, {last:?} at last");
+}
+
+/// OTP's suite has 100,000 children and compares times as well: none costs more for those that are there already.
+#[tokio::test]
+async fn children_with_ids_cost_the_same_however_many_there_are() {
+    const MANY: usize = 20_000;
+    let tree = start(Supervisor::one_for_one().intensity(u32::MAX, PERIOD)).await;
+    let mut times = Vec::new();
+    for n in 0..MANY {
+        let spec = ChildSpec::process(n.to_string(), |_: Context<()>| std::future::pending::<()>());
+        let before = Instant::now();
+        within("a start", tree.start_child(spec)).await.expect("it starts");
+        times.push(before.elapsed());
+    }
+    assert_no_growth("starts", &times);
+    let first = children(&tree).await;
+    times.clear();
+    for child in &first {
+        let pid = child.pid.expect("it runs");
+        let before = Instant::now();
+        assert!(process::kill(pid));
+        wait(pid).await;
+        let _ = within("the restart", tree.child_spec(child.id.clone())).await.expect("it is there");
+        times.push(before.elapsed());
+    }
+    assert_no_growth("restarts", &times);
+    let second = children(&tree).await;
+    assert_eq!(second.len(), MANY);
+    for (n, (before, after)) in first.iter().zip(&second).enumerate() {
+        assert_eq!((after.id.as_str(), after.restarts), (n.to_string().as_str(), 1));
+        assert!(after.pid.is_some() && after.pid != before.pid, "child {n}");
+    }
+    times.clear();
+    for child in second.iter().rev() {
+        let before = Instant::now();
+        within("the end", tree.terminate_child(child.id.clone())).await.expect("it is there");
+        within("the deletion", tree.delete_child(child.id.clone())).await.expect("it is down");
+        times.push(before.elapsed());
+    }
+    assert_no_growth("deletions", &times);
+    assert_eq!(children(&tree).await.len(), 0);
     within("the stop", tree.stop()).await;
 }
