@@ -38,10 +38,11 @@ pub use task::{TaskSupervisor, TaskSupervisorRef};
 
 pub use crate::process::shutdown::Shutdown;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::name::Label;
-use crate::process::{Overflow, ProcessKind, SpawnOptions};
+use crate::name::{Label, Name};
+use crate::process::{Overflow, ProcessKind, RegisterError, SpawnOptions};
 use crate::server::{self, StartError};
 
 /// A supervisor that is being described; [`start`](Self::start) makes it run.
@@ -72,6 +73,7 @@ use crate::server::{self, StartError};
 pub struct Supervisor {
     strategy: Strategy,
     label: Label,
+    name: Option<Arc<str>>,
     intensity: u32,
     period: Duration,
     auto_shutdown: AutoShutdown,
@@ -84,6 +86,7 @@ impl Supervisor {
         Self {
             strategy,
             label: Label::from("supervisor"),
+            name: None,
             intensity: INTENSITY_DEFAULT,
             period: PERIOD_DEFAULT,
             auto_shutdown: AutoShutdown::Never,
@@ -115,6 +118,31 @@ impl Supervisor {
     #[must_use]
     pub fn label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
+        self
+    }
+
+    /// Registers the supervisor under a name before its children start, and labels it so. With a name that is taken, or a
+    /// text that can't be a [`Name`], it does not start. OTP's `{local, Name}`.
+    ///
+    /// It is found by [`SupervisorRef::named`]. As a child it has this name in the place of
+    /// [its spec's](ChildSpec::named).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use heronry::prelude::*;
+    /// use heronry::supervisor::SupervisorRef;
+    ///
+    /// let tree = Supervisor::one_for_one().named("shop").start().await?;
+    /// assert_eq!(SupervisorRef::named("shop")?.pid(), tree.pid());
+    /// assert!(Supervisor::one_for_one().named("shop").start().await.is_err());
+    /// tree.stop().await;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        let name = name.into();
+        self.label = Label::from(name.clone());
+        self.name = Some(name);
         self
     }
 
@@ -151,12 +179,12 @@ impl Supervisor {
     /// # Errors
     /// [`StartError`] with a [`ShutdownWith`](crate::ExitReason::ShutdownWith) that names the child, if a child does not
     /// start; those started before it are stopped again. With a [`SpecError`], if the children do not fit the supervisor
-    /// or each other; then none was started.
+    /// or each other; then none was started. With a [`RegisterError`], if it can't have its name.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn start(self) -> Result<SupervisorRef, StartError> {
-        let options = of_supervisor(SpawnOptions::new().label(self.label.clone()));
+        let options = of_root(&self.label, self.name.as_ref())?;
         let addr = server::start(options, None, |ctx, ready| run::run(self, ctx, ready)).await?;
         Ok(SupervisorRef::new(addr))
     }
@@ -166,7 +194,7 @@ impl Supervisor {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_child(self, spawner: Spawner) -> Result<SupervisorRef, StartError> {
-        let spawner = spawner.options(of_supervisor);
+        let spawner = of_child(spawner, self.name.as_ref())?;
         let addr = spawner.spawn_ready(|ctx, ready| run::run(self, ctx, ready)).await?;
         Ok(SupervisorRef::new(addr))
     }
@@ -176,4 +204,24 @@ impl Supervisor {
 /// the one to stop.
 fn of_supervisor(options: SpawnOptions) -> SpawnOptions {
     options.kind(ProcessKind::Supervisor).trap_exit(true).overflow(Overflow::Block)
+}
+
+/// With what a supervisor is spawned that is nobody's child.
+fn of_root(label: &Label, name: Option<&Arc<str>>) -> Result<SpawnOptions, StartError> {
+    Ok(of_supervisor(SpawnOptions::new().label(label.clone()).name(parse(name)?)))
+}
+
+/// What spawns a supervisor that is a child.
+fn of_child(spawner: Spawner, name: Option<&Arc<str>>) -> Result<Spawner, StartError> {
+    let name = parse(name)?;
+    Ok(spawner.options(|options| {
+        let options = if name.is_some() { options.name(name) } else { options };
+        of_supervisor(options)
+    }))
+}
+
+/// The name that a process is described with, if the text can be one.
+fn parse(name: Option<&Arc<str>>) -> Result<Option<Name>, StartError> {
+    let name = name.map(|name| Name::parse(name.clone())).transpose();
+    name.map_err(|error| StartError::Name(RegisterError::Name(error)))
 }

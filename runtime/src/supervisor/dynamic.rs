@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use super::child::{Child, ask_to_stop, wait_until_all_stopped, wait_until_stopped};
 use super::intensity::{INTENSITY_DEFAULT, Intensity, PERIOD_DEFAULT};
-use super::of_supervisor;
 use super::reference::{ChildCounts, ChildError, DynamicRef, DynamicRequest};
 use super::report::{ChildRestarted, ChildStartFailed, IntensityReached, RestartDelayed};
 use super::significant::{self, AutoShutdown};
 use super::spec::{ChildSpec, Extra, Spawner};
 use super::strategy::{Verdict, on_exit};
 use super::waiting::Waiting;
+use super::{of_child, of_root};
 use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
-use crate::process::{Context, Exit, Info, Received, SpawnOptions};
+use crate::process::{Context, Exit, Info, Received};
 use crate::server::{self, ReplyTo, StartError};
 use crate::telemetry;
 
@@ -42,6 +42,7 @@ pub const CHILDREN_MAX_DEFAULT: usize = 1_000_000;
 /// ```
 pub struct DynamicSupervisor {
     label: Label,
+    name: Option<Arc<str>>,
     intensity: u32,
     period: Duration,
     max_children: usize,
@@ -54,6 +55,7 @@ impl DynamicSupervisor {
     pub fn new() -> Self {
         Self {
             label: Label::from("dynamic supervisor"),
+            name: None,
             intensity: INTENSITY_DEFAULT,
             period: PERIOD_DEFAULT,
             max_children: CHILDREN_MAX_DEFAULT,
@@ -66,6 +68,29 @@ impl DynamicSupervisor {
     #[must_use]
     pub fn label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
+        self
+    }
+
+    /// Registers the supervisor under a name, and labels it so; it is found by [`DynamicRef::named`]. As
+    /// [`Supervisor::named`](super::Supervisor::named).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use heronry::prelude::*;
+    /// use heronry::supervisor::DynamicRef;
+    ///
+    /// let carts = ChildSpec::dynamic("carts", || Supervisor::dynamic().named("carts"));
+    /// let tree = Supervisor::one_for_one().child(carts).start().await?;
+    /// let cart = ChildSpec::process("cart 7", |mut ctx: Context<()>| async move { ctx.receive().await; });
+    /// DynamicRef::named("carts")?.start_child(cart).await?;
+    /// tree.stop().await;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        let name = name.into();
+        self.label = Label::from(name.clone());
+        self.name = Some(name);
         self
     }
 
@@ -119,21 +144,21 @@ impl DynamicSupervisor {
     /// Starts the supervisor, linked to nobody.
     ///
     /// # Errors
-    /// None that is known; the signature leaves room.
+    /// [`StartError::Name`] if it can't have its name.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn start(self) -> Result<DynamicRef, StartError> {
-        let options = of_supervisor(SpawnOptions::new().label(self.label.clone()));
+        let options = of_root(&self.label, self.name.as_ref())?;
         Ok(DynamicRef::new(server::start(options, None, |ctx, ready| run(self, ctx, ready)).await?))
     }
 
     /// Starts the supervisor as a child, within the start function of a [`ChildSpec`].
     ///
     /// # Errors
-    /// [`StartError`] if the child's name is taken.
+    /// As [`start`](Self::start).
     pub async fn start_child(self, spawner: Spawner) -> Result<DynamicRef, StartError> {
-        let spawner = spawner.options(of_supervisor);
+        let spawner = of_child(spawner, self.name.as_ref())?;
         Ok(DynamicRef::new(spawner.spawn_ready(|ctx, ready| run(self, ctx, ready)).await?))
     }
 }
@@ -148,6 +173,7 @@ impl fmt::Debug for DynamicSupervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DynamicSupervisor")
             .field("label", &self.label)
+            .field("name", &self.name)
             .field("intensity", &self.intensity)
             .field("period", &self.period)
             .field("max_children", &self.max_children)

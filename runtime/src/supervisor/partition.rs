@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use super::reference::{ChildCounts, ChildError, ChildInfo, DynamicRef, Request, SupervisorRef};
 use super::spec::{ChildKind, ChildSpec, Spawner};
-use super::{SpecError, Strategy, Supervisor, of_supervisor, run};
+use super::{SpecError, Strategy, Supervisor, of_child, of_root, run};
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
-use crate::process::{self, Addr, Context, SpawnOptions, WhereisError};
+use crate::process::{self, Addr, Context, WhereisError};
 use crate::server::{self, CallError, ReplyTo, StartError};
 
 pub use key::{Hashed, PartitionKey};
@@ -140,6 +140,13 @@ impl PartitionSupervisor {
         Self { inner: self.inner.label(label), ..self }
     }
 
+    /// Registers the supervisor under a name before its partitions start, and labels it so; it is found by
+    /// [`PartitionRef::named`]. As [`Supervisor::named`].
+    #[must_use]
+    pub fn named(self, name: impl Into<Arc<str>>) -> Self {
+        Self { inner: self.inner.named(name), ..self }
+    }
+
     /// How many restarts in which period are still normal; one more and the supervisor gives up.
     #[must_use]
     pub fn intensity(self, restarts: u32, period: Duration) -> Self {
@@ -149,13 +156,14 @@ impl PartitionSupervisor {
     /// Starts the supervisor and its partitions, linked to nobody.
     ///
     /// # Errors
-    /// [`StartError`] if a partition does not start, or their number is not from 1 to [`PARTITIONS_MAX`].
+    /// [`StartError`] if a partition does not start, their number is not from 1 to [`PARTITIONS_MAX`], or it can't have
+    /// its name.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn start(self) -> Result<PartitionRef, StartError> {
         let (inner, routes) = self.divide()?;
-        let options = of_supervisor(SpawnOptions::new().label(inner.label.clone()));
+        let options = of_root(&inner.label, inner.name.as_ref())?;
         let table = routes.clone();
         let addr = server::start(options, None, |ctx, ready| listed(inner, table, ctx, ready)).await?;
         Ok(PartitionRef { supervisor: SupervisorRef::new(addr), routes })
@@ -167,7 +175,7 @@ impl PartitionSupervisor {
     /// As [`start`](Self::start).
     pub async fn start_child(self, spawner: Spawner) -> Result<PartitionRef, StartError> {
         let (inner, routes) = self.divide()?;
-        let spawner = spawner.options(of_supervisor);
+        let spawner = of_child(spawner, inner.name.as_ref())?;
         let table = routes.clone();
         let addr = spawner.spawn_ready(|ctx, ready| listed(inner, table, ctx, ready)).await?;
         Ok(PartitionRef { supervisor: SupervisorRef::new(addr), routes })

@@ -11,7 +11,7 @@ use super::spec::{ChildKind, ChildSpec, Restart};
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
-use crate::process::Addr;
+use crate::process::{self, Addr, WhereisError};
 use crate::server::{CallError, ReplyTo, StartError};
 
 /// A supervisor may be busy starting or stopping a child for as long as that takes: one waits, as in OTP.
@@ -160,6 +160,14 @@ impl SupervisorRef {
         Self { addr }
     }
 
+    /// The supervisor of this name.
+    ///
+    /// # Errors
+    /// [`WhereisError`] if no process has the name, or one that is no supervisor with a strategy.
+    pub fn named(name: &str) -> Result<Self, WhereisError> {
+        process::whereis(name).map(Self::new)
+    }
+
     /// The supervisor's process.
     pub fn pid(&self) -> Pid {
         self.addr.pid()
@@ -252,6 +260,14 @@ pub struct DynamicRef {
 impl DynamicRef {
     pub(super) fn new(addr: Addr<DynamicRequest>) -> Self {
         Self { addr }
+    }
+
+    /// The dynamic supervisor of this name.
+    ///
+    /// # Errors
+    /// [`WhereisError`] if no process has the name, or one that is no dynamic supervisor.
+    pub fn named(name: &str) -> Result<Self, WhereisError> {
+        process::whereis(name).map(Self::new)
     }
 
     /// The supervisor's process.

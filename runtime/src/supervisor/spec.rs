@@ -14,9 +14,7 @@ use crate::exit::{ExitReason, IntoExitReason};
 use crate::name::{Label, Name};
 use crate::pid::Pid;
 use crate::process::shutdown::Shutdown;
-use crate::process::{
-    Addr, Context, Heir, ProcessKind, Redelivery, RegisterError, SpawnOptions, StableAddr, Tenant,
-};
+use crate::process::{Addr, Context, Heir, ProcessKind, Redelivery, SpawnOptions, StableAddr, Tenant};
 use crate::server::{self, ReplyTo, Server, ServerOptions, StartError};
 use crate::sync::Mutex;
 
@@ -92,8 +90,7 @@ impl Spawner {
         extra: Option<Extra>,
         tenant: Option<Tenant>,
     ) -> Result<Self, StartError> {
-        let name = spec.name.clone().map(Name::parse).transpose();
-        let name = name.map_err(|error| StartError::Name(RegisterError::Name(error)))?;
+        let name = super::parse(spec.name.as_ref())?;
         let kind = match spec.kind {
             ChildKind::Worker => ProcessKind::Worker,
             ChildKind::Supervisor => ProcessKind::Supervisor,
