@@ -1,13 +1,14 @@
 //! Servers: processes with a state, an `init`, and one callback for each thing that can arrive. OTP's `gen_server`.
 
 mod call;
+mod ignore;
 mod options;
 mod reply;
 mod run;
 mod stop;
 
 pub use call::CallError;
-
+pub use ignore::ignore;
 pub use options::{ServerOptions, StartError};
 pub use reply::ReplyTo;
 pub use stop::StopError;
@@ -17,7 +18,7 @@ pub(crate) use options::start;
 use crate::exit::ExitReason;
 use crate::process::{Addr, Context, Info};
 
-/// What [`Server::init`] returns: the state, or why there is none.
+/// What [`Server::init`] returns: the state, or why there is none; [`ignore`] if none is needed.
 pub type Init<S> = Result<S, ExitReason>;
 
 /// What a callback says should happen next.

@@ -3,6 +3,7 @@
 mod backoff;
 mod dynamic;
 mod flood;
+mod ignored;
 mod lab;
 mod model;
 mod partition;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::reply::{Pending, ReplyTo, slot};
+use super::run::Begun;
 use super::{CallError, Server, run};
 use crate::exit::ExitReason;
 use crate::name::{Label, Name, NameError};
@@ -20,6 +21,8 @@ pub enum StartError {
     Name(RegisterError),
     /// Its `init` did not return within this time. It was killed.
     Timeout(Duration),
+    /// Its `init` found that it is not needed: see [`ignore`](super::ignore). OTP's `ignore`.
+    Ignored,
     /// Another process has its key in the registry that it was to be started via: the one given. OTP's
     /// `{already_started, Pid}`.
     AlreadyStarted(Pid),
@@ -31,6 +34,7 @@ impl fmt::Display for StartError {
             Self::Init(reason) => write!(f, "it did not start: {reason}"),
             Self::Name(error) => write!(f, "it did not start: {error}"),
             Self::Timeout(time) => write!(f, "it did not start within {time:?}, and was killed"),
+            Self::Ignored => f.write_str("it did not start: its init says that it is not needed"),
             Self::AlreadyStarted(pid) => write!(f, "it did not start: {pid} has its key in the registry"),
         }
     }
@@ -51,6 +55,7 @@ impl StartError {
             Self::Init(reason) => reason,
             Self::Name(error) => error.into(),
             Self::Timeout(_) => ExitReason::Killed,
+            Self::Ignored => ExitReason::Normal,
             Self::AlreadyStarted(_) => self.into(),
         }
     }
@@ -128,7 +133,7 @@ impl ServerOptions {
     /// Starts a server and waits for its `init`.
     ///
     /// # Errors
-    /// [`StartError`] if the name is taken, `init` fails, or `init` takes too long.
+    /// [`StartError`] if the name is taken, `init` fails or takes too long, or the server is not needed.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -145,10 +150,10 @@ impl ServerOptions {
         let Self { spawn, link, init_timeout } = self;
         let (addr, started) =
             begin(spawn, link, claim, |ctx, ready| run::run::<S>(args, ctx, link, Some(ready)))?;
-        let Some(time) = init_timeout else { return started.of(addr).await };
+        let Some(time) = init_timeout else { return begun(addr.clone(), started.of(&addr).await?).await };
         let pid = addr.pid();
-        match tokio::time::timeout(time, started.of(addr.clone())).await {
-            Ok(started) => started,
+        match tokio::time::timeout(time, started.of(&addr)).await {
+            Ok(started) => begun(addr.clone(), started?).await,
             Err(_) => {
                 process::kill(pid);
                 addr.wait().await;
@@ -169,31 +174,44 @@ where
     B: Future<Output = ExitReason> + Send + 'static,
 {
     let (addr, starting) = begin(options, link, |_| Ok(()), body)?;
-    starting.of(addr).await
+    starting.of(&addr).await?;
+    Ok(addr)
+}
+
+/// The address of a server that runs. One that does not want to is waited for: its name is free when its starter hears.
+async fn begun<M: Send + 'static>(addr: Addr<M>, begun: Begun) -> Result<Addr<M>, StartError> {
+    match begun {
+        Begun::Runs => Ok(addr),
+        Begun::Ignored => {
+            addr.wait().await;
+            Err(StartError::Ignored)
+        }
+    }
 }
 
 /// A process that was spawned and has not said yet that it is ready.
-struct Starting(Pending<()>);
+struct Starting<T: Send + 'static>(Pending<T>);
 
-impl Starting {
+impl<T: Send + 'static> Starting<T> {
     /// A process that fails to start does not say so: it ends, and its end is what we hear. Its name is free by then.
-    async fn of<M: Send + 'static>(self, addr: Addr<M>) -> Result<Addr<M>, StartError> {
+    async fn of<M: Send + 'static>(self, addr: &Addr<M>) -> Result<T, StartError> {
         match self.0.await {
-            Ok(()) => Ok(addr),
+            Ok(ready) => Ok(ready),
             Err(CallError::Exited(reason)) => Err(StartError::Init(reason)),
             Err(_) => Err(StartError::Init(addr.wait().await)),
         }
     }
 }
 
-fn begin<M, B>(
+fn begin<M, T, B>(
     options: SpawnOptions,
     link: Option<Pid>,
     claim: impl FnOnce(&Addr<M>) -> Result<(), StartError>,
-    body: impl FnOnce(Context<M>, ReplyTo<()>) -> B,
-) -> Result<(Addr<M>, Starting), StartError>
+    body: impl FnOnce(Context<M>, ReplyTo<T>) -> B,
+) -> Result<(Addr<M>, Starting<T>), StartError>
 where
     M: Send + 'static,
+    T: Send + 'static,
     B: Future<Output = ExitReason> + Send + 'static,
 {
     let mut waiting = None;

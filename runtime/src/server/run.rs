@@ -8,6 +8,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::ignore::is_ignored;
 use super::{Next, ReplyTo, Server};
 use crate::exit::ExitReason;
 use crate::pid::Pid;
@@ -25,6 +26,13 @@ macro_rules! caught {
     };
 }
 
+/// What a server tells its starter.
+pub(super) enum Begun {
+    Runs,
+    /// Its `init` did not want it to, and it is about to end.
+    Ignored,
+}
+
 /// Runs a server; the exit of `parent` ends it even if it traps exits.
 ///
 /// `init` is boxed: it runs once, and would else be room that every idle server keeps.
@@ -32,7 +40,7 @@ pub(super) fn run<S: Server>(
     args: S::Args,
     ctx: Context<S::Msg>,
     parent: Option<Pid>,
-    ready: Option<ReplyTo<()>>,
+    ready: Option<ReplyTo<Begun>>,
 ) -> impl Future<Output = ExitReason> + Send + 'static {
     let begun = Box::pin(begin::<S>(args, ctx, ready));
     async move {
@@ -77,15 +85,19 @@ pub(super) fn run<S: Server>(
 async fn begin<S: Server>(
     args: S::Args,
     mut ctx: Context<S::Msg>,
-    ready: Option<ReplyTo<()>>,
+    ready: Option<ReplyTo<Begun>>,
 ) -> Result<(S, Context<S::Msg>), ExitReason> {
     ctx.set_callback(Some(Callback::Init));
-    let server = S::init(args, &mut ctx).await?;
+    let (outcome, begun) = match S::init(args, &mut ctx).await {
+        Ok(server) => (Ok(server), Begun::Runs),
+        Err(reason) if is_ignored(&reason) => (Err(ExitReason::Normal), Begun::Ignored),
+        Err(reason) => return Err(reason),
+    };
     ctx.set_callback(None);
     if let Some(ready) = ready {
-        ready.send(());
+        ready.send(begun);
     }
-    Ok((server, ctx))
+    Ok((outcome?, ctx))
 }
 
 pin_project! {

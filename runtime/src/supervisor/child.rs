@@ -48,7 +48,7 @@ impl Drop for GivesUp {
 }
 
 impl Child {
-    /// Starts a child for the first time.
+    /// Starts a child for the first time. One that is not needed is down, and stays so until somebody asks for it.
     pub(super) async fn start(
         spec: ChildSpec,
         supervisor: Pid,
@@ -66,6 +66,10 @@ impl Child {
                 }
                 Ok(child)
             }
+            Err(StartError::Ignored) => {
+                child.ignored();
+                Ok(child)
+            }
             Err(error) => {
                 child.note(&error.clone().into_reason());
                 Err((child.spec.id, error))
@@ -81,6 +85,10 @@ impl Child {
     ) -> Result<Pid, StartError> {
         let pid = match self.spec.start(supervisor, self.restarts + 1, extra, self.tenant()).await {
             Ok(pid) => pid,
+            Err(error @ StartError::Ignored) => {
+                self.ignored();
+                return Err(error);
+            }
             Err(error) => {
                 self.note(&error.clone().into_reason());
                 return Err(error);
@@ -94,6 +102,12 @@ impl Child {
             retry.started();
         }
         Ok(pid)
+    }
+
+    fn ignored(&mut self) {
+        self.restarting = false;
+        self.note(&ExitReason::Normal);
+        self.give_up(&ExitReason::Normal);
     }
 
     /// What its stable address is given up with, if the child is forgotten now.

@@ -248,7 +248,7 @@ impl Running {
         }
         let started = Child::start(spec, self.ctx.pid(), self.described.extra.clone()).await;
         let child = started.map_err(|(id, error)| ChildError::Start(id, error))?;
-        let pid = child.pid.expect("invariant: it has just been started");
+        let pid = child.pid.ok_or(ChildError::Ignored)?;
         self.children.insert(pid, child);
         Ok(pid)
     }
@@ -304,6 +304,7 @@ impl Running {
                 });
                 self.children.insert(pid, child);
             }
+            Err(StartError::Ignored) => {}
             Err(error) => {
                 let reason = error.into_reason();
                 telemetry::emit(&ChildStartFailed {

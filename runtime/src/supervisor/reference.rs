@@ -84,6 +84,9 @@ pub enum ChildError {
     NotFound,
     /// The child of this id did not start.
     Start(Label, StartError),
+    /// The child's start said that it is not needed ([`ignore`](crate::server::ignore)), and it does not run. A supervisor
+    /// with a strategy has its spec, unless it is temporary; a dynamic one has forgotten it. OTP's `{ok, undefined}`.
+    Ignored,
     /// The supervisor has as many children as it may; nothing was started.
     MaxChildren(usize),
     /// The supervisor has ended, or could not be asked.
@@ -100,6 +103,7 @@ impl fmt::Display for ChildError {
             Self::Spec(error) => error.fmt(f),
             Self::NotFound => f.write_str("the supervisor has no such child"),
             Self::Start(id, error) => write!(f, "child {id}: {error}"),
+            Self::Ignored => f.write_str("the child's init says that it is not needed"),
             Self::MaxChildren(max) => write!(f, "the supervisor has {max} children and takes no more"),
             Self::Supervisor(error) => write!(f, "the supervisor cannot be asked: {error}"),
         }

@@ -123,11 +123,13 @@ impl Running {
         Ok(())
     }
 
-    /// Starts a child for the first time, behind all others.
-    async fn add(&mut self, spec: ChildSpec) -> Result<Pid, (Label, StartError)> {
+    /// Starts a child for the first time, behind all others; without a pid if it is not needed.
+    async fn add(&mut self, spec: ChildSpec) -> Result<Option<Pid>, (Label, StartError)> {
         let child = Child::start(spec, self.ctx.pid(), None).await?;
-        let pid = child.pid.expect("invariant: it has just been started");
-        self.children.push(child);
+        let pid = child.pid;
+        if pid.is_some() || child.spec.restart != Restart::Temporary {
+            self.children.push(child);
+        }
         Ok(pid)
     }
 
@@ -139,7 +141,8 @@ impl Running {
                 None => ChildError::AlreadyPresent,
             });
         }
-        self.add(spec).await.map_err(|(id, error)| ChildError::Start(id, error))
+        let started = self.add(spec).await.map_err(|(id, error)| ChildError::Start(id, error))?;
+        started.ok_or(ChildError::Ignored)
     }
 
     async fn terminate_child(&mut self, id: &Label) -> Result<(), ChildError> {
@@ -154,9 +157,12 @@ impl Running {
     async fn restart_child(&mut self, id: &Label) -> Result<Pid, ChildError> {
         let at = self.down(id)?;
         let started = self.start_again(at).await;
-        started.map_err(|error| {
-            self.children[at].give_up(&error.clone().into_reason());
-            ChildError::Start(id.clone(), error)
+        started.map_err(|error| match error {
+            StartError::Ignored => ChildError::Ignored,
+            error => {
+                self.children[at].give_up(&error.clone().into_reason());
+                ChildError::Start(id.clone(), error)
+            }
         })
     }
 
@@ -172,8 +178,8 @@ impl Running {
         let id = |partition: usize| Label::from(partition.to_string());
         for partition in before..partitions {
             match self.restart_child(&id(partition)).await {
-                // A sibling's restart may have taken it along.
-                Ok(_) | Err(ChildError::Running(_) | ChildError::Restarting) => {}
+                // A sibling's restart may have taken it along; one that is not needed is as good as there.
+                Ok(_) | Err(ChildError::Running(_) | ChildError::Restarting | ChildError::Ignored) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -234,24 +240,28 @@ impl Running {
         let range = affected(self.strategy, dead);
         // A temporary child goes with its siblings but does not come back with them.
         for at in self.stop_range(range).await {
-            if let Err(error) = self.start_again(at).await {
-                let (child, reason) = (self.children[at].spec.id.clone(), error.into_reason());
-                telemetry::emit(&ChildStartFailed {
-                    supervisor,
-                    child,
-                    reason: reason.clone(),
-                    tries_again: true,
-                });
-                self.try_again_later(at, reason);
-                return Ok(());
-            }
+            let started = self.start_again(at).await;
             let child = &self.children[at];
-            telemetry::emit(&ChildRestarted {
-                supervisor,
-                child: child.spec.id.clone(),
-                restarts: child.restarts,
-                reason: reason.clone(),
-            });
+            match started {
+                Ok(_) => telemetry::emit(&ChildRestarted {
+                    supervisor,
+                    child: child.spec.id.clone(),
+                    restarts: child.restarts,
+                    reason: reason.clone(),
+                }),
+                Err(StartError::Ignored) => {}
+                Err(error) => {
+                    let (child, reason) = (child.spec.id.clone(), error.into_reason());
+                    telemetry::emit(&ChildStartFailed {
+                        supervisor,
+                        child,
+                        reason: reason.clone(),
+                        tries_again: true,
+                    });
+                    self.try_again_later(at, reason);
+                    return Ok(());
+                }
+            }
         }
         Ok(())
     }
