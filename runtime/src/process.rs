@@ -14,6 +14,7 @@
 
 mod addr;
 mod aside;
+mod ask;
 mod at_exit;
 mod context;
 mod core;
@@ -37,6 +38,8 @@ mod watch;
 mod watchdog;
 
 pub use addr::{Addr, SendError};
+pub use ask::STATE_REQUESTS_MAX;
+pub(crate) use ask::{Asker, NotAsked, Shown};
 pub(crate) use at_exit::Keeper;
 pub(crate) use context::Opened;
 pub use context::{Context, Received};
@@ -161,6 +164,16 @@ pub(crate) fn watch_exit<M: Send + 'static>(
     watcher: std::sync::Arc<dyn ExitWatcher>,
 ) -> Result<(), ExitReason> {
     table::AnyProcess::watch_exit(&**addr.process(), watcher)
+}
+
+/// Asks a process to show its state, in order with its messages; `watcher` hears of its exit from now on.
+pub(crate) fn ask(
+    pid: Pid,
+    asker: Box<dyn Asker>,
+    watcher: std::sync::Arc<dyn ExitWatcher>,
+) -> Result<(), NotAsked> {
+    let process = table::find(pid).ok_or(NotAsked::Exited(ExitReason::NoProc))?;
+    process.ask(asker, watcher)
 }
 
 /// Waits until a process has ended, without its address and without a mailbox to hear of it.

@@ -5,12 +5,14 @@ mod ignore;
 mod options;
 mod reply;
 mod run;
+mod state;
 mod stop;
 
 pub use call::CallError;
 pub use ignore::ignore;
 pub use options::{ServerOptions, StartError};
 pub use reply::ReplyTo;
+pub use state::{STATE_BYTES_MAX, StateError, get_state};
 pub use stop::StopError;
 
 pub(crate) use options::start;
@@ -110,6 +112,13 @@ pub trait Server: Sized + Send + 'static {
     ) -> impl Future<Output = ()> + Send {
         let _ = (reason, ctx);
         async {}
+    }
+
+    /// Shows the state to who asks by [`get_state`]: `Some(format!("{self:?}"))`, where the state is
+    /// [`Debug`](std::fmt::Debug) and holds nothing that nobody should see. Shows nothing unless implemented. The
+    /// counterpart of OTP's `format_status`.
+    fn format_state(&self) -> Option<String> {
+        None
     }
 
     /// Starts the server, linked to nobody, and waits for its `init`.

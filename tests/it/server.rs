@@ -1,6 +1,7 @@
 //! Servers against OTP's `gen_server`: starting, calling, ending.
 
 mod lives;
+mod state;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

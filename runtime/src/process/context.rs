@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::addr::Addr;
 use super::aside::Aside;
+use super::ask::{Ask, Shown};
 use super::core::Process;
 use super::info::Callback;
 use super::letter::{Envelope, Letter, Place};
@@ -43,6 +44,8 @@ pub(crate) enum Opened<M> {
     Info(Box<Info>),
     /// A request to end with this reason.
     Stop(Box<ExitReason>),
+    /// A request to show the state.
+    Ask(Box<Ask>),
 }
 
 /// What a selective receive took.
@@ -62,6 +65,8 @@ fn find<M>(item: Item<M>, wanted: &mut impl FnMut(&Received<M>) -> bool) -> Resu
         }
         Item::Info(info) => (Received::Info(*info), None),
         Item::Stop(reason) => return Ok(Found::Stop(*reason)),
+        // It waits for whoever takes what comes next, and knows what to show.
+        Item::Ask(ask) => return Err(Item::Ask(ask)),
     };
     let is_wanted = wanted(&received);
     match (received, envelope) {
@@ -108,10 +113,16 @@ impl<M: Send + 'static> Context<M> {
     /// After 128 messages in one poll it answers `Pending` and wakes itself, so that a busy process does not keep
     /// its thread from others.
     pub fn poll_receive(&mut self, cx: &mut TaskContext<'_>) -> Poll<Received<M>> {
-        match std::task::ready!(self.poll_item(cx)) {
-            Opened::Message(message) => Poll::Ready(Received::Message(message)),
-            Opened::Info(info) => Poll::Ready(Received::Info(*info)),
-            Opened::Stop(reason) => self.stop(*reason),
+        loop {
+            return match std::task::ready!(self.poll_item(cx)) {
+                Opened::Message(message) => Poll::Ready(Received::Message(message)),
+                Opened::Info(info) => Poll::Ready(Received::Info(*info)),
+                Opened::Stop(reason) => self.stop(*reason),
+                Opened::Ask(ask) => {
+                    ask.answer(|| Shown::Nothing);
+                    continue;
+                }
+            };
         }
     }
 
@@ -135,6 +146,7 @@ impl<M: Send + 'static> Context<M> {
             Item::Letter(letter) => Opened::Message(self.open(*letter)),
             Item::Info(info) => Opened::Info(info),
             Item::Stop(reason) => Opened::Stop(reason),
+            Item::Ask(ask) => Opened::Ask(ask),
         })
     }
 

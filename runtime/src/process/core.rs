@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::addr::SendError;
 use super::aside::Aside;
+use super::ask::{Asker, NotAsked, Places};
 use super::at_exit::{Keeper, Keepers};
 use super::deposit::{Deposit, Outcome};
 use super::events::{MailboxFull, MailboxLong};
@@ -84,6 +85,8 @@ struct Relations<M> {
     senders: Vec<Waker>,
     /// Takes the mail over that is left unread.
     post: Option<Arc<Post<M>>>,
+    /// For the requests to show the state; made by the first.
+    asks: Option<Places>,
 }
 
 impl<M> Default for Relations<M> {
@@ -96,6 +99,7 @@ impl<M> Default for Relations<M> {
             keepers: Keepers::default(),
             senders: Vec::new(),
             post: None,
+            asks: None,
         }
     }
 }
@@ -689,6 +693,19 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
             return Err(reason.clone());
         }
         state.relations().watchers.push(watcher);
+        Ok(())
+    }
+
+    fn ask(&self, asker: Box<dyn Asker>, watcher: Arc<dyn ExitWatcher>) -> Result<(), NotAsked> {
+        let mut state = self.state.lock();
+        if let Some(reason) = state.exit_reason() {
+            return Err(NotAsked::Exited(reason.clone()));
+        }
+        let relations = state.relations();
+        let ask = relations.asks.get_or_insert_default().take(asker).ok_or(NotAsked::Full)?;
+        relations.watchers.push(watcher);
+        state.mailbox.push_ask(ask);
+        wake_receiver(state);
         Ok(())
     }
 

@@ -62,6 +62,8 @@ pub enum Callback {
     HandleInfo,
     /// [`Server::handle_continue`](crate::Server::handle_continue).
     HandleContinue,
+    /// [`Server::format_state`](crate::Server::format_state).
+    FormatState,
     /// [`Server::terminate`](crate::Server::terminate).
     Terminate,
 }
@@ -74,6 +76,7 @@ impl Callback {
             Self::Handle => "handle",
             Self::HandleInfo => "handle_info",
             Self::HandleContinue => "handle_continue",
+            Self::FormatState => "format_state",
             Self::Terminate => "terminate",
         }
     }
@@ -86,11 +89,12 @@ impl Callback {
             Some(Self::HandleInfo) => 3,
             Some(Self::HandleContinue) => 4,
             Some(Self::Terminate) => 5,
+            Some(Self::FormatState) => 6,
         }
     }
 
     pub(super) fn from_bits(bits: u8) -> Option<Self> {
-        [Self::Init, Self::Handle, Self::HandleInfo, Self::HandleContinue, Self::Terminate]
+        [Self::Init, Self::Handle, Self::HandleInfo, Self::HandleContinue, Self::FormatState, Self::Terminate]
             .into_iter()
             .find(|callback| Self::to_bits(Some(*callback)) == bits)
     }

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use super::aside::Aside;
+use super::ask::Ask;
 use super::letter::Letter;
 use super::signal::Info;
 use crate::exit::ExitReason;
@@ -53,20 +54,22 @@ pub(crate) enum Item<M> {
     Info(Box<Info>),
     /// A request to end with this reason, in order with the messages. Boxed, as the signals.
     Stop(Box<ExitReason>),
+    /// A request to show the state. Boxed, as the signals.
+    Ask(Box<Ask>),
 }
 
 impl<M> Item<M> {
     pub(crate) fn is_message(&self) -> bool {
         match self {
             Self::Message(_) | Self::Letter(_) => true,
-            Self::Info(_) | Self::Stop(_) => false,
+            Self::Info(_) | Self::Stop(_) | Self::Ask(_) => false,
         }
     }
 
     /// Whether this is the `Down` of that monitor.
     pub(crate) fn is_down_of(&self, reference: Ref) -> bool {
         match self {
-            Self::Message(_) | Self::Letter(_) | Self::Stop(_) => false,
+            Self::Message(_) | Self::Letter(_) | Self::Stop(_) | Self::Ask(_) => false,
             Self::Info(info) => matches!(&**info, Info::Down(down) if down.reference == reference),
         }
     }
@@ -159,7 +162,7 @@ impl<M> Mailbox<M> {
                 self.queue.push_back(item(message));
                 oldest.message
             }
-            Some(Item::Info(_) | Item::Stop(_)) | None => message,
+            Some(Item::Info(_) | Item::Stop(_) | Item::Ask(_)) | None => message,
         }
     }
 
@@ -196,6 +199,11 @@ impl<M> Mailbox<M> {
         self.queue.push_back(Item::Stop(Box::new(reason)));
     }
 
+    /// Queues a request to show the state: never refused, since how many there are is limited elsewhere.
+    pub(crate) fn push_ask(&mut self, ask: Ask) {
+        self.queue.push_back(Item::Ask(Box::new(ask)));
+    }
+
     /// Whether so much waits that it is worth taking out in one go. Where the oldest message gives way to a new one, the
     /// oldest has to be here.
     pub(super) fn is_worth_a_batch(&self) -> bool {
@@ -216,7 +224,7 @@ impl<M> Mailbox<M> {
         let item = self.queue.pop_front();
         match &item {
             Some(Item::Message(_) | Item::Letter(_)) => self.messages -= 1,
-            Some(Item::Info(_) | Item::Stop(_)) => {}
+            Some(Item::Info(_) | Item::Stop(_) | Item::Ask(_)) => {}
             None if self.queue.capacity() > KEEP_CAPACITY_MAX => self.queue = VecDeque::new(),
             None => {}
         }

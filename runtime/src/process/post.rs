@@ -239,7 +239,7 @@ impl<M: Send + 'static> Post<M> {
         for item in unread {
             let mut letter = match item {
                 Item::Letter(letter) => letter,
-                other @ (Item::Message(_) | Item::Info(_) | Item::Stop(_)) => {
+                other @ (Item::Message(_) | Item::Info(_) | Item::Stop(_) | Item::Ask(_)) => {
                     sorted.others.push_back(other);
                     continue;
                 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ask::{Asker, NotAsked};
 use super::info::ProcessInfo;
 use super::signal::Origin;
 use super::watch::ExitWatcher;
@@ -58,6 +59,8 @@ pub(crate) trait AnyProcess: Send + Sync {
     fn remove_watcher(&self, reference: Ref);
     /// Adds an exit watcher, or gives the reason if the process has ended.
     fn watch_exit(&self, watcher: Arc<dyn ExitWatcher>) -> Result<(), ExitReason>;
+    /// Queues a request to show the state; `watcher` hears of the exit from now on.
+    fn ask(&self, asker: Box<dyn Asker>, watcher: Arc<dyn ExitWatcher>) -> Result<(), NotAsked>;
     /// Delivers a `Down` if the process still wants it.
     fn down(&self, reference: Ref, pid: Pid, reason: &ExitReason);
     /// Gives the process a name; false if it has ended or has one.

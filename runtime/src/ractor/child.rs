@@ -22,7 +22,7 @@ use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
-use crate::process::{self, Addr, Context, Exit, Info, Opened, SpawnOptions};
+use crate::process::{self, Addr, Context, Exit, Info, Opened, Shown, SpawnOptions};
 use crate::server::{self, ReplyTo, StartError};
 use crate::supervisor::{ChildSpec, SHUTDOWN_DEFAULT, Spawner};
 use crate::sync::Mutex;
@@ -313,6 +313,7 @@ impl<A: Actor> StandIn<A> {
                     Info::Down(_) => {}
                 },
                 Opened::Stop(reason) => return Poll::Ready(Step::Stop(*reason, Patience::Endless)),
+                Opened::Ask(ask) => ask.answer(|| Shown::Nothing),
             }
         }
         Poll::Pending

@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use pin_project_lite::pin_project;
 
 use super::ignore::is_ignored;
+use super::state::show;
 use super::{Next, ReplyTo, Server};
 use crate::exit::ExitReason;
 use crate::pid::Pid;
@@ -67,6 +68,11 @@ pub(super) fn run<S: Server>(
                         }
                     },
                     Opened::Stop(reason) => Next::Stop(*reason),
+                    Opened::Ask(ask) => {
+                        ctx.set_callback(Some(Callback::FormatState));
+                        ask.answer(|| show(&server));
+                        Next::Continue
+                    }
                 },
             };
             if let Next::Stop(reason) = next {
