@@ -5,17 +5,12 @@ use std::fs;
 
 use tests::workspace_root;
 
-/// How many upstream tests wait for what is still missing here. Whoever adds it names its tests and lowers this; it
-/// only ever goes down.
-const PENDING: usize = 0;
-
 /// What a row says of an upstream test.
 #[derive(Debug, PartialEq, Eq)]
 enum Here<'a> {
     /// Each a file and a test in it.
     Tests(Vec<(&'a str, &'a str)>),
     DoesNotApply,
-    Pending,
 }
 
 /// One suite: its name, how many tests its heading promises, and its rows.
@@ -43,10 +38,8 @@ fn suites(text: &str) -> Vec<Suite<'_>> {
 }
 
 fn here(cell: &str) -> Result<Here<'_>, String> {
-    for (mark, here) in [("does not apply: ", Here::DoesNotApply), ("pending: ", Here::Pending)] {
-        if let Some(why) = cell.strip_prefix(mark) {
-            return if why.trim().is_empty() { Err(format!("{mark}says no more")) } else { Ok(here) };
-        }
+    if let Some(why) = cell.strip_prefix("does not apply: ") {
+        return if why.trim().is_empty() { Err("no reason".to_owned()) } else { Ok(Here::DoesNotApply) };
     }
     let test = |name: &'_ str| -> Option<(usize, usize)> {
         let name = name.strip_prefix('`')?.strip_suffix('`')?;
@@ -85,7 +78,6 @@ fn the_table_names_tests_that_are_there() {
     assert!(suites.len() >= 12, "suites are missing");
     let mut files: HashMap<&str, String> = HashMap::new();
     let mut findings = Vec::new();
-    let mut pending = 0;
     for suite in &suites {
         if suite.rows.len() != suite.promised {
             findings.push(format!("{}: {} rows for {} tests", suite.name, suite.rows.len(), suite.promised));
@@ -97,7 +89,6 @@ fn the_table_names_tests_that_are_there() {
             }
             match here(cell) {
                 Ok(Here::DoesNotApply) => {}
-                Ok(Here::Pending) => pending += 1,
                 Ok(Here::Tests(tests)) => {
                     for (file, test) in tests {
                         let text = files.entry(file).or_insert_with(|| {
@@ -116,7 +107,6 @@ fn the_table_names_tests_that_are_there() {
         }
     }
     assert!(findings.is_empty(), "tests/scenarios.md is not true:\n{}", findings.join("\n"));
-    assert_eq!(pending, PENDING, "rows that are pending; the constant says how many may be");
 }
 
 #[test]
@@ -126,8 +116,8 @@ fn a_row_is_tests_or_a_reason() {
         Ok(Here::Tests(vec![("task.rs", "one"), ("task/stream.rs", "two")]))
     );
     assert_eq!(here("does not apply: there is none"), Ok(Here::DoesNotApply));
-    assert_eq!(here("pending: groups"), Ok(Here::Pending));
-    for wrong in ["", "does not apply: ", "pending: ", "task.rs::one", "`task.rs`", "`task.rs::one` and more"]
+    for wrong in
+        ["", "does not apply: ", "pending: groups", "task.rs::one", "`task.rs`", "`task.rs::one` and more"]
     {
         assert!(here(wrong).is_err(), "{wrong}");
     }
