@@ -5,7 +5,6 @@ mod dynamic;
 mod flood;
 mod ignored;
 mod lab;
-mod model;
 mod partition;
 mod requests;
 mod restart;
