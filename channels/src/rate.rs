@@ -54,14 +54,19 @@ impl Bucket {
 
     /// Takes one, or says after what time there will be one.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        self.take_many(now, 1)
+    }
+
+    /// Takes so many, or none and says after what time there will be so many; more than a burst there never are.
+    pub(crate) fn take_many(&mut self, now: Instant, times: u32) -> Result<(), Duration> {
         let interval = self.rate.interval();
         let full_at = self.full_at.map_or(now, |at| at.max(now));
-        let debt = full_at.saturating_duration_since(now);
-        let debt_max = interval * (self.rate.burst - 1);
+        let debt = full_at.saturating_duration_since(now) + interval * times;
+        let debt_max = interval * self.rate.burst;
         if debt > debt_max {
             return Err(debt - debt_max);
         }
-        self.full_at = Some(full_at + interval);
+        self.full_at = Some(full_at + interval * times);
         Ok(())
     }
 }
@@ -100,6 +105,24 @@ mod tests {
     }
 
     #[test]
+    fn many_at_once_are_as_many_one_by_one() {
+        let (start, ms) = (start(), Duration::from_millis);
+        let mut bucket = Bucket::new(Rate::per_second(10).burst(5));
+        for (at, times, want) in [
+            (0, 3, Ok(())),
+            (0, 3, Err(ms(100))),
+            (0, 2, Ok(())),
+            (0, 0, Ok(())),
+            (250, 3, Err(ms(50))),
+            (250, 2, Ok(())),
+            (10_000, 6, Err(ms(100))),
+            (10_000, 5, Ok(())),
+        ] {
+            assert_eq!(bucket.take_many(start + ms(at), times), want, "{times} at {at} ms");
+        }
+    }
+
+    #[test]
     fn extremes() {
         let now = start();
         for rate in [Rate::per_second(0), Rate::per_second(1).burst(0)] {
@@ -108,6 +131,8 @@ mod tests {
         }
         let mut bucket = Bucket::new(Rate::per_second(u32::MAX).burst(u32::MAX));
         assert_eq!(bucket.take(now), Ok(()));
+        let mut slow = Bucket::new(Rate::per_second(1).burst(u32::MAX));
+        assert_eq!((slow.take_many(now, u32::MAX), slow.take(now)), (Ok(()), Err(SECOND)));
     }
 
     proptest! {

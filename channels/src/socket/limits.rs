@@ -27,8 +27,10 @@ pub struct Limits {
     /// How many frames a message may be cut into; more closes with 1008. Default 4,096: the largest message in pieces of
     /// 366 bytes.
     pub fragments_max: u32,
-    /// Pings and pongs of a client in a second; more closes with 1008. Default 100.
-    pub control_frames_per_second_max: u32,
+    /// Pings and pongs of a client; more closes with 1008. Phoenix has no such limit. Default 1,000 a second and 5,000 at
+    /// once: who keeps a connection alive sends one a second at most, but those of a minute arrive together when the
+    /// client was not read for that long, as behind a busy channel. A flood is some 100,000 a second.
+    pub control_frames: Rate,
     /// How long a client may be silent before the connection is closed; any frame counts. phoenix.js sends a heartbeat
     /// every 30 s. Default 60 s.
     pub idle_timeout: Duration,
@@ -58,7 +60,7 @@ impl Default for Limits {
             joins: Rate::per_second(10_000),
             frame_bytes_max: 1_500_000,
             fragments_max: 4_096,
-            control_frames_per_second_max: 100,
+            control_frames: Rate::per_second(1_000).burst(5_000),
             idle_timeout: Duration::from_secs(60),
             outbound_bytes_max: 1 << 20,
             outbound_age_max: Duration::from_secs(30),

@@ -23,9 +23,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Bytes, Utf8Bytes};
 
-use self::meter::ControlRate;
 use self::metered::Metered;
 use crate::close::CloseCode;
+use crate::rate::Bucket;
 use crate::serializer::Frame;
 use crate::socket::{End, Limits, Session, Socket, SocketClosed, SocketMsg};
 
@@ -63,7 +63,7 @@ pub(crate) struct WebSocketLoop<S: Socket, I> {
     phase: Phase,
     /// The last time that the client showed to be there: it sent something, or took what had waited for it.
     heard: Instant,
-    controls: ControlRate,
+    controls: Bucket,
     timer: Pin<Box<Sleep>>,
     /// A write is under way that the client's window does not take.
     blocked: bool,
@@ -111,7 +111,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         };
         let heard = Instant::now();
         timer.as_mut().reset(heard + session.limits().idle_timeout);
-        let controls = ControlRate::new(heard.into_std());
+        let controls = Bucket::new(session.limits().control_frames);
         Self { stream, session, phase: Phase::Open, heard, controls, timer, blocked: false, unflushed: false }
     }
 
@@ -252,8 +252,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
             return Ok(());
         }
         self.heard = Instant::now();
-        let max = self.session.limits().control_frames_per_second_max;
-        if arrived.controls > 0 && !self.controls.admit(self.heard.into_std(), arrived.controls, max) {
+        if arrived.controls > 0 && self.controls.take_many(self.heard.into_std(), arrived.controls).is_err() {
             return Err(End::policy("too many control frames"));
         }
         Ok(())

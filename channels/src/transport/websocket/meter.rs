@@ -4,8 +4,6 @@
 //! Pure: bytes in, counts out. The WebSocket layer joins fragments before anybody sees them, and a message may be cut
 //! into any number of frames, empty ones too; so the headers are followed here, as the bytes come off the wire.
 
-use std::time::{Duration, Instant};
-
 /// Follows the frames of a client, header by header. It judges nothing else: what is wrong with a frame is found by the
 /// layer that reads it.
 #[derive(Debug, Default)]
@@ -84,28 +82,6 @@ impl FrameMeter {
     }
 }
 
-/// How many control frames there were in this second.
-#[derive(Debug)]
-pub(super) struct ControlRate {
-    second: Instant,
-    count: u32,
-}
-
-impl ControlRate {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { second: now, count: 0 }
-    }
-
-    /// Counts so many more; whether they are within `max` a second.
-    pub(super) fn admit(&mut self, now: Instant, more: u32, max: u32) -> bool {
-        if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
-            *self = Self::new(now);
-        }
-        self.count = self.count.saturating_add(more);
-        self.count <= max
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,16 +133,6 @@ mod tests {
         let many: Vec<u8> =
             std::iter::once(frame(0x01, 0)).chain((0..999).map(|_| frame(0, 0))).flatten().collect();
         assert_eq!(fed(&mut meter, &many, 4_096), 1_000);
-    }
-
-    #[test]
-    fn control_frames_are_counted_by_the_second() {
-        let start = tokio::time::Instant::now().into_std();
-        let mut rate = ControlRate::new(start);
-        assert!(rate.admit(start, 1, 3) && rate.admit(start, 2, 3));
-        assert!(!rate.admit(start + Duration::from_millis(999), 1, 3));
-        assert!(rate.admit(start + Duration::from_secs(1), 3, 3));
-        assert!(!rate.admit(start + Duration::from_secs(2), 4, 3));
     }
 
     #[test]

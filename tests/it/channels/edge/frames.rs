@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use heronry_channels::Limits;
+use heronry_channels::{Limits, Rate};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
@@ -121,7 +121,7 @@ async fn a_message_is_cut_into_so_many_frames_at_most() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn floods_of_control_frames_are_ended_and_a_few_are_answered() {
-    let limits = Limits { control_frames_per_second_max: 20, ..Limits::default() };
+    let limits = Limits { control_frames: Rate::per_second(20), ..Limits::default() };
     let server = TestServer::of(Lab::default(), limits).await;
     let mut bystander = Client::connect(server.addr, "").await;
     let mut client = Client::connect(server.addr, "").await;
@@ -139,6 +139,21 @@ async fn floods_of_control_frames_are_ended_and_a_few_are_answered() {
         assert_eq!(close, Some((1008, "too many control frames".to_owned())));
     }
     bystander.assert_alive().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pings_that_have_piled_up_are_no_flood() {
+    let server = TestServer::of(Lab::default(), Limits::default()).await;
+    let mut client = Client::connect(server.addr, "").await;
+    // What a client that pings 60 times a second sends in a minute in which it is not read.
+    write(&mut client, &masked(0x89, b"still there?").repeat(3_600)).await;
+    client.send_text(r#"[null,"1","phoenix","heartbeat",{}]"#).await;
+    loop {
+        match within("the heartbeat's reply", client.next()).await.expect("open").expect("readable") {
+            Message::Text(_) => break,
+            other => assert_eq!(other, Message::Pong(Bytes::from_static(b"still there?"))),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
