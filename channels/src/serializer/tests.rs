@@ -55,8 +55,9 @@ fn text_frames_are_read() {
 
 #[test]
 fn references_come_back_as_the_text_or_number_that_they_were() {
-    for (join_ref, reference) in [("1", "2"), ("\"1\"", "2"), ("-7", "\"2\""), ("null", "1.5"), ("0", "null")]
-    {
+    let long = "99999999999999999999999";
+    let table = [("1", "2"), ("\"1\"", "2"), ("-7", "\"2\""), ("null", "1.50"), ("0", "null"), (long, "1e2")];
+    for (join_ref, reference) in table {
         let read = decode(&format!(r#"[{join_ref},{reference},"t","e",{{}}]"#)).unwrap();
         let written = V2.encode_reply(
             read.join_ref.as_ref(),

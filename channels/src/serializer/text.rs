@@ -3,11 +3,11 @@
 //! Pure: text in, values out.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use bytestring::ByteString;
-use serde::de::{Error, Visitor};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::message::MessageRef;
 
@@ -40,55 +40,34 @@ pub(super) fn push_string(text: &mut String, value: &str) {
     }
 }
 
-/// A reference: a string or a number.
+/// A reference: a string, or a number as it is spelled. (As a value it would come back spelled otherwise, and a large one
+/// changed.)
 pub(super) enum RefField<'a> {
     Text(Str<'a>),
-    Number(serde_json::Number),
+    Number(&'a str),
 }
 
 impl RefField<'_> {
     pub(super) fn share(self, frame: &ByteString) -> MessageRef {
         match self {
             Self::Text(text) => share(frame, text).into(),
-            Self::Number(number) => MessageRef::number(number.to_string()),
+            Self::Number(number) => MessageRef::number(frame.slice_ref(number)),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for RefField<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RefVisitor;
-
-        impl<'de> Visitor<'de> for RefVisitor {
-            type Value = RefField<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a reference: a string, a number or null")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<RefField<'de>, E> {
-                Ok(RefField::Text(Str(Cow::Borrowed(text))))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<RefField<'de>, E> {
-                Ok(RefField::Text(Str(Cow::Owned(text.to_owned()))))
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<RefField<'de>, E> {
-                Ok(RefField::Number(number.into()))
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<RefField<'de>, E> {
-                Ok(RefField::Number(number.into()))
-            }
-
-            fn visit_f64<E: Error>(self, number: f64) -> Result<RefField<'de>, E> {
-                let number = serde_json::Number::from_f64(number);
-                number.map(RefField::Number).ok_or_else(|| E::custom("a number out of range"))
-            }
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        if json.starts_with('"') {
+            return serde_json::from_str(json).map(Self::Text).map_err(D::Error::custom);
         }
-
-        deserializer.deserialize_any(RefVisitor)
+        // Of all JSON values, numbers alone are what Rust reads as a number too.
+        match json.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Self::Number(json)),
+            Ok(_) => Err(D::Error::custom("a reference out of the range of numbers")),
+            Err(_) => Err(D::Error::custom("a reference that is no string, number or null")),
+        }
     }
 }
 
