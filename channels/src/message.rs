@@ -2,7 +2,7 @@
 //!
 //! Pure: values. A payload that only passes through stays the text it came as.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -37,7 +37,6 @@ enum Kind {
 }
 
 /// A payload that is not what was asked for.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum PayloadError {
     /// JSON was expected, and these were bytes.
@@ -46,11 +45,22 @@ pub enum PayloadError {
     Json(serde_json::Error),
 }
 
+impl fmt::Debug for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary => f.write_str("Binary"),
+            Self::Json(error) => write!(f, "Json({})", WithoutValue(error)),
+        }
+    }
+}
+
 impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Binary => f.write_str("the payload is binary where JSON is expected"),
-            Self::Json(error) => write!(f, "the payload is not of the expected shape: {error}"),
+            Self::Json(error) => {
+                write!(f, "the payload is not of the expected shape: {}", WithoutValue(error))
+            }
         }
     }
 }
@@ -61,6 +71,30 @@ impl std::error::Error for PayloadError {
             Self::Binary => None,
             Self::Json(error) => Some(error),
         }
+    }
+}
+
+/// How much is shown of what serde expected.
+const EXPECTED_CHARS_MAX: usize = 300;
+
+/// What serde says of JSON that is not of the wanted shape, less the value that it found there: that may be a password,
+/// or a megabyte, and errors end up in logs.
+pub(crate) struct WithoutValue<'a>(pub(crate) &'a serde_json::Error);
+
+impl fmt::Display for WithoutValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        // `invalid type: string "hunter2", expected u64 at line 1 column 9`, `unknown variant `hunter2`, expected ...`
+        let kinds =
+            ["invalid type: ", "invalid value: ", "unknown variant", "unknown field", "duplicate field"];
+        let Some(kind) = kinds.into_iter().find(|kind| text.starts_with(kind)) else {
+            return f.write_str(&text);
+        };
+        let found = text[kind.len()..].split([' ', ',']).next().unwrap_or_default();
+        let expected = text.rfind(", expected ").map_or("", |at| &text[at..]);
+        write!(f, "{kind}{found}")?;
+        // The wanted type's words, however many: it is not for us to know that they are few.
+        expected.chars().take(EXPECTED_CHARS_MAX).try_for_each(|char| f.write_char(char))
     }
 }
 
@@ -286,4 +320,44 @@ pub struct Broadcast {
     pub event: ByteString,
     /// What it carries.
     pub payload: Payload,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read for the errors alone")]
+    struct Wait {
+        ms: u64,
+        unit: Option<Unit>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Unit {
+        Second,
+    }
+
+    #[test]
+    fn what_a_client_sent_is_in_no_error() {
+        let table = [
+            (r#"{"ms":"hunter2"}"#, "invalid type: string, expected u64 at line 1 column 15"),
+            (r#"{"ms":"hunter2, expected "}"#, "invalid type: string, expected u64 at line 1 column 26"),
+            (r#"{"ms":-7777}"#, "invalid value: integer, expected u64 at line 1 column 11"),
+            (r#""hunter2""#, "invalid type: string, expected struct Wait at line 1 column 9"),
+            (r#"{"hunter2":1}"#, "unknown field, expected `ms` or `unit` at line 1 column 10"),
+            (r#"{"ms":1,"unit":"hunter2"}"#, "unknown variant, expected `second` at line 1 column 24"),
+            (r#"{"unit":null}"#, "missing field `ms` at line 1 column 13"),
+        ];
+        for (text, want) in table {
+            let error = Payload::json_text(text).unwrap().parse::<Wait>().unwrap_err();
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+            let told = error.to_string();
+            assert_eq!(told, format!("the payload is not of the expected shape: {want}"), "{text}");
+        }
+    }
 }

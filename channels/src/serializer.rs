@@ -16,7 +16,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 pub use choice::Serializers;
 
-use crate::message::{Broadcast, Message, MessageRef, Payload, Reply};
+use crate::message::{Broadcast, Message, MessageRef, Payload, Reply, WithoutValue};
 
 /// The longest header field of a binary frame, in bytes: its length is one byte.
 const BINARY_FIELD_BYTES_MAX: usize = 255;
@@ -68,6 +68,13 @@ pub enum EncodeError {
     },
     /// Bytes for a client that can't be sent any: it speaks the V1 protocol, or polls. Send it JSON.
     Binary,
+}
+
+impl DecodeError {
+    /// The parser's words, less what the client sent.
+    fn text(error: serde_json::Error) -> Self {
+        Self::Text(WithoutValue(&error).to_string())
+    }
 }
 
 impl EncodeError {

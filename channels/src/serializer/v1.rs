@@ -73,7 +73,7 @@ fn object(reference: Option<&MessageRef>, topic: &str, event: &str, payload: &[&
 }
 
 fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
-    let raw: Fields<'_> = serde_json::from_str(text).map_err(|error| DecodeError::Text(error.to_string()))?;
+    let raw: Fields<'_> = serde_json::from_str(text).map_err(DecodeError::text)?;
     Ok(Message {
         join_ref: raw.join_ref.map(|value| value.share(text)),
         reference: raw.reference.map(|value| value.share(text)),
