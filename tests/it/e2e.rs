@@ -10,6 +10,7 @@ mod browser;
 mod chat;
 mod conformance;
 mod footprint;
+mod golden;
 mod in_axum;
 mod phoenix_js;
 mod trials;

@@ -1,5 +1,7 @@
 //! Frames as phoenix.js writes and reads them, byte for byte; and that no bytes can do harm.
 
+mod golden;
+
 use proptest::prelude::*;
 use serde_json::json;
 
