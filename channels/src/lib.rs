@@ -65,6 +65,8 @@ mod serializer;
 mod socket;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod token;
 mod topic;
 mod transport;

@@ -161,6 +161,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::tests::{almost, fuzz, noise};
 
     #[test]
     fn query_strings() {
@@ -190,10 +191,45 @@ mod tests {
         assert_eq!(Params::parse(&format!("a{}=1", "[b]".repeat(DEPTH_MAX + 1))), Err(ParamsError::TooDeep));
     }
 
+    /// (values, the deepest nesting) of a tree.
+    fn measure(value: &Value) -> (usize, usize) {
+        let inner: Vec<_> = match value {
+            Value::Array(list) => list.iter().map(measure).collect(),
+            Value::Object(map) => map.values().map(measure).collect(),
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => return (1, 0),
+        };
+        (
+            inner.iter().map(|(values, _)| values).sum(),
+            1 + inner.iter().map(|(_, depth)| depth).max().unwrap_or(&0),
+        )
+    }
+
+    fn check(query: &str) -> Result<(), TestCaseError> {
+        if let Ok(Params(map)) = Params::parse(query) {
+            let (values, depth) = measure(&Value::Object(map));
+            prop_assert!(values <= PAIRS_MAX && depth <= DEPTH_MAX + 1, "{values} values, {depth} deep");
+        }
+        Ok(())
+    }
+
     proptest! {
+        #![proptest_config(fuzz())]
+
         #[test]
-        fn anything_is_read_or_refused(query in ".{0,200}") {
-            drop(Params::parse(&query));
+        fn fuzz_any_query_is_read_or_refused(query in noise()) {
+            check(&String::from_utf8_lossy(&query))?;
+        }
+
+        #[test]
+        fn fuzz_any_brackets_are_read_or_refused(query in almost("(&?[a-c](\\[[a-c]{0,2}\\]){0,40}(=[a%2]{0,4})?){0,40}".prop_map(String::into_bytes))) {
+            check(&String::from_utf8_lossy(&query))?;
+        }
+
+        #[test]
+        fn fuzz_what_a_client_writes_is_what_is_read(pairs in prop::collection::btree_map("[^\\[]{1,10}", ".{0,20}", 0..10)) {
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let want: Map<String, Value> = pairs.into_iter().map(|(name, value)| (name, value.into())).collect();
+            prop_assert_eq!(Params::parse(&query).unwrap().0, want);
         }
     }
 }

@@ -83,7 +83,10 @@ impl std::error::Error for VsnError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::tests::fuzz;
 
     #[test]
     fn what_is_no_version() {
@@ -124,5 +127,34 @@ mod tests {
     #[test]
     fn who_gives_no_version_speaks_v1() {
         assert!(VsnReq::patches_of(1, 0).matches(&Vsn::DEFAULT));
+    }
+
+    proptest! {
+        #![proptest_config(fuzz())]
+
+        #[test]
+        fn fuzz_versions_are_read_or_refused(text in prop_oneof![
+            ".{0,40}",
+            "[0-9]{1,21}(\\.[0-9]{1,21}){0,3}(-[a-z0-9.-]{0,8})?(\\+[a-z0-9.]{0,8})?",
+        ]) {
+            drop(VsnReq::parse(&text));
+            let requirement = VsnReq::parse(&format!("~> {text}"));
+            let Ok(vsn) = Vsn::parse(&text) else { return Ok(()) };
+            // What is a version is the first of its own range.
+            prop_assert!(requirement.expect("a version is a requirement").matches(&vsn) || vsn.0.minor == u64::MAX);
+        }
+
+        #[test]
+        fn fuzz_a_range_is_that_of_its_numbers(
+            from in prop::array::uniform3(0..4_u64),
+            vsn in prop::array::uniform3(0..4_u64),
+        ) {
+            let [major, minor, patch] = from;
+            let patches = VsnReq::parse(&format!("~> {major}.{minor}.{patch}")).unwrap();
+            let minors = VsnReq::parse(&format!("~> {major}.{minor}")).unwrap();
+            let asked = Vsn::parse(&vsn.map(|number| number.to_string()).join(".")).unwrap();
+            prop_assert_eq!(patches.matches(&asked), vsn[..2] == from[..2] && vsn[2] >= patch);
+            prop_assert_eq!(minors.matches(&asked), vsn[0] == major && vsn[1] >= minor);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod conformance;
 mod e2e;
 mod exits;
 mod floors;
+mod fuzz;
 mod group;
 mod process;
 mod pubsub;

@@ -111,7 +111,10 @@ impl Heads {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::tests::{almost, fuzz, noise};
 
     /// Whether the bytes give a length twice, fed whole and byte by byte.
     fn check(bytes: &str, twice: bool) {
@@ -149,5 +152,44 @@ mod tests {
         check(&format!("{first}{body}"), true);
         check(&format!("POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n{body}"), true);
         check(&format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}"), false);
+    }
+
+    /// Requests that are right, some with a body.
+    fn requests() -> impl Strategy<Value = Vec<u8>> {
+        let field =
+            "(host|content-length|Transfer-Encoding|x-[a-z]{1,80}): ?(chunked|[0-9]{1,2}|[a-z]{0,80})\r\n";
+        let request = format!("(GET|POST) /[a-z]{{0,70}} HTTP/1\\.1\r\n({field}){{0,4}}\r\n[a-z\n:]{{0,40}}");
+        prop::collection::vec(prop::string::string_regex(&request).unwrap(), 0..4)
+            .prop_map(|requests| requests.concat().into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(fuzz())]
+
+        #[test]
+        fn fuzz_the_verdict_is_the_same_however_the_bytes_arrive(
+            bytes in prop_oneof![noise(), requests(), almost(requests())],
+            step in 1..200_usize,
+        ) {
+            let whole = Heads::new().feed(&bytes);
+            let mut heads = Heads::new();
+            let found = bytes.chunks(step).any(|chunk| heads.feed(chunk));
+            prop_assert_eq!(found, whole, "in steps of {}", step);
+        }
+
+        /// Whoever hides the two lengths among other fields is found.
+        #[test]
+        fn fuzz_two_lengths_are_seen_among_any_fields(
+            fields in prop::collection::vec("x-[a-z]{1,70}: [a-z:, ]{0,80}\r\n", 0..6),
+            at in any::<[prop::sample::Index; 2]>(),
+            length in 0..100_u32,
+        ) {
+            let mut fields = fields;
+            for (at, field) in at.iter().zip(["transfer-encoding: chunked\r\n".to_owned(), format!("content-length: {length}\r\n")]) {
+                fields.insert(at.index(fields.len() + 1), field);
+            }
+            let head = format!("POST / HTTP/1.1\r\n{}\r\n", fields.concat());
+            prop_assert!(Heads::new().feed(head.as_bytes()), "{head}");
+        }
     }
 }

@@ -233,7 +233,11 @@ impl fmt::Debug for OriginCheck {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::tests::{almost, fuzz, noise};
 
     fn request(host: &str, origin: Option<&str>) -> Request<()> {
         let request = Request::builder().uri("/socket/websocket").header(HOST, host);
@@ -326,6 +330,32 @@ mod tests {
         for pattern in ["", "example.com", "//", "://x", "//*.", "//a b"] {
             assert!(OriginPattern::parse(pattern).is_err(), "{pattern}");
             assert!(CheckOrigin::list(["//localhost", pattern]).is_err(), "{pattern}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(fuzz())]
+
+        #[test]
+        fn fuzz_any_origin_is_allowed_or_not(
+            origin in prop_oneof![noise(), almost("https?://([a-z.]{1,8}@)?[a-z.\\[\\]:0-9]{0,20}(:[0-9]{0,6})?/?".prop_map(String::into_bytes))],
+            host in prop_oneof![noise(), almost("[a-z.]{1,8}(:[0-9]{1,5})?".prop_map(String::into_bytes))],
+        ) {
+            let (Ok(origin), Ok(host)) = (HeaderValue::from_bytes(&origin), HeaderValue::from_bytes(&host)) else {
+                return Ok(());
+            };
+            let request = Request::builder().header(HOST, &host).header(ORIGIN, &origin).body(()).unwrap();
+            drop(origin.to_str().map(OriginPattern::parse));
+            let ours = CheckOrigin::list(["https://ours.test"]).unwrap();
+            for check in [CheckOrigin::SameHost, CheckOrigin::Conn, ours.clone()] {
+                check.allows(&request);
+            }
+            // Nothing but the one page passes, in any case of letters and with or without its port.
+            if ours.allows(&request) {
+                let text = origin.to_str().unwrap().to_ascii_lowercase();
+                let text = text.trim_end_matches('/').trim_end_matches(":443");
+                prop_assert_eq!(text, "https://ours.test");
+            }
         }
     }
 }

@@ -66,7 +66,10 @@ fn take_token(offers: Vec<&str>) -> Result<(Option<String>, Vec<&str>), Disagree
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::tests::{almost, fuzz, noise};
 
     fn check(header: Option<&'static str>, served: &[&str], auth_token: bool) -> Result<Agreed, Disagreed> {
         let mut headers = HeaderMap::new();
@@ -122,5 +125,40 @@ mod tests {
         }
         assert_eq!(check(None, &[], true), agreed(None, None));
         assert_eq!(check(Some("sip"), &["sip"], true), agreed(Some("sip"), None));
+    }
+
+    proptest! {
+        #![proptest_config(fuzz())]
+
+        #[test]
+        fn fuzz_what_is_agreed_on_was_offered_and_is_served(
+            header in prop_oneof![
+                noise(),
+                almost("((phoenix|sip|base64url\\.bearer\\.phx\\.[A-Za-z0-9_+/=-]{0,12})(,| , ?)?){0,5}".prop_map(String::into_bytes)),
+            ],
+            auth_token in any::<bool>(),
+        ) {
+            let Ok(value) = http::HeaderValue::from_bytes(&header) else { return Ok(()) };
+            let headers = HeaderMap::from_iter([(SEC_WEBSOCKET_PROTOCOL, value)]);
+            let served = ["sip".to_owned()];
+            let Ok(Agreed { subprotocol, auth_token: token }) = agree(&headers, &served, auth_token) else {
+                return Ok(());
+            };
+            prop_assert!(auth_token || token.is_none());
+            if let Some(chosen) = subprotocol {
+                let text = String::from_utf8_lossy(&header);
+                prop_assert!(text.split(',').any(|offer| offer.trim() == chosen), "{chosen} was not offered");
+                prop_assert!(chosen == "sip" || auth_token && chosen == PHOENIX);
+            }
+        }
+
+        #[test]
+        fn fuzz_any_token_arrives(token in ".{0,60}") {
+            for encoded in [BASE64.encode(&token), BASE64_URL.encode(&token)] {
+                let header = format!("phoenix, {AUTH_TOKEN_PREFIX}{encoded}");
+                let headers = HeaderMap::from_iter([(SEC_WEBSOCKET_PROTOCOL, header.parse().unwrap())]);
+                prop_assert_eq!(agree(&headers, &[], true), agreed(Some(PHOENIX), Some(&token)));
+            }
+        }
     }
 }

@@ -79,7 +79,10 @@ fn checked(frame: Frame, frame_bytes_max: usize) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::tests::{almost, fuzz, noise};
 
     fn read(content_type: &'static str, body: impl AsRef<[u8]>) -> (Vec<String>, bool) {
         let content_type = HeaderValue::from_static(content_type);
@@ -135,5 +138,50 @@ mod tests {
         let body: String = (1..=101).map(|n| format!("[{n}]\n")).collect();
         let (lines, broken) = read("application/x-ndjson", body);
         assert_eq!((lines.len(), lines[99].as_str(), broken), (100, "[100]", false));
+    }
+
+    proptest! {
+        #![proptest_config(fuzz())]
+
+        #[test]
+        fn fuzz_any_body_is_so_many_lines_of_so_many_bytes(
+            body in prop_oneof![noise(), almost("((\\[1,2\\]|AAECAw==|\\{\\}|\\*)?\r?\n){0,120}".prop_map(String::into_bytes))],
+            ndjson in any::<bool>(),
+        ) {
+            let content_type = HeaderValue::from_static(if ndjson { "application/x-ndjson" } else { "text/plain" });
+            let batch = Batch::read(Some(&content_type), &body.into(), 20);
+            prop_assert!(batch.lines.len() <= LINES_MAX);
+            prop_assert!(ndjson || batch.lines.len() == 1 && !batch.broken);
+            for line in &batch.lines {
+                if let Line::Frame(frame) = line {
+                    prop_assert!(frame.len() <= 20);
+                }
+            }
+        }
+
+        #[test]
+        fn fuzz_what_a_client_batches_is_what_is_read(
+            frames in prop::collection::vec(prop_oneof![
+                "\\[[^\r\n]{0,20}".prop_map(|text| Frame::Text(text.into())),
+                prop::collection::vec(any::<u8>(), 1..20).prop_map(|bytes| Frame::Binary(bytes.into())),
+            ], 0..=LINES_MAX),
+        ) {
+            let line = |frame: &Frame| match frame {
+                Frame::Text(text) => text.to_string(),
+                Frame::Binary(bytes) => BASE64.encode(bytes),
+            };
+            let body = frames.iter().map(line).collect::<Vec<_>>().join("\n");
+            let batch = Batch::read(Some(&HeaderValue::from_static("application/x-ndjson")), &body.into(), 100);
+            prop_assert!(!batch.broken);
+            let read: Vec<Frame> = batch
+                .lines
+                .into_iter()
+                .filter_map(|line| match line {
+                    Line::Frame(frame) => Some(frame),
+                    Line::End(_) => None,
+                })
+                .collect();
+            prop_assert_eq!(read, frames);
+        }
     }
 }

@@ -84,7 +84,10 @@ impl FrameMeter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::tests::{fuzz, noise};
 
     /// A masked frame.
     fn frame(first: u8, len: usize) -> Vec<u8> {
@@ -142,5 +145,29 @@ mod tests {
         meter.feed(&[0xff; 8]);
         assert_eq!(meter.feed(&[0; 1_000]), 0);
         assert_eq!(meter.take_arrived().frames, 1);
+    }
+
+    proptest! {
+        #![proptest_config(fuzz())]
+
+        #[test]
+        fn fuzz_counts_are_the_same_however_the_bytes_arrive(bytes in noise(), step in 1..50_usize) {
+            let (mut whole, mut chunked) = (FrameMeter::default(), FrameMeter::default());
+            let most = whole.feed(&bytes);
+            prop_assert_eq!(fed(&mut chunked, &bytes, step), most);
+            prop_assert_eq!(chunked.take_arrived(), whole.take_arrived());
+        }
+
+        #[test]
+        fn fuzz_frames_are_counted_as_they_were_sent(
+            sent in prop::collection::vec((prop::sample::select(vec![0x00_u8, 0x80, 0x01, 0x81, 0x82, 0x88, 0x89, 0x8a]), 0..300_usize), 0..20),
+        ) {
+            let bytes: Vec<u8> = sent.iter().flat_map(|(first, len)| frame(*first, *len)).collect();
+            let mut meter = FrameMeter::default();
+            meter.feed(&bytes);
+            let controls = sent.iter().filter(|(first, _)| first & 0x0f >= 8).count();
+            let want = Arrived { frames: u32::try_from(sent.len()).unwrap(), controls: u32::try_from(controls).unwrap() };
+            prop_assert_eq!(meter.take_arrived(), want);
+        }
     }
 }
