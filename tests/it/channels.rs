@@ -1,6 +1,7 @@
 //! Sockets and channels over a real WebSocket, frame by frame, as `phoenix.js` would see them.
 
 mod abuse;
+mod callbacks;
 mod drain;
 mod edge;
 mod guide;
@@ -15,3 +16,4 @@ mod restart;
 pub(crate) mod room;
 mod tls;
 mod v1;
+mod wire;

@@ -3,6 +3,7 @@
 //! Without the feature `e2e` they need nothing but this workspace; with it, what `tests/run` installs and builds.
 
 mod application;
+mod behaviours;
 mod channels;
 mod conformance;
 #[cfg(feature = "e2e")]
@@ -20,6 +21,7 @@ mod scenarios;
 mod server;
 mod supervisor;
 mod support;
+mod tables;
 mod task;
 mod telemetry;
 mod testing;
