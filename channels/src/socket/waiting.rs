@@ -11,6 +11,10 @@ use crate::serializer::Frame;
 /// How many places without a frame are kept before they are swept out, beyond as many as there are frames.
 const EMPTY_PLACES: usize = 64;
 
+/// Capacity above which an emptied queue gives its memory back: a broadcast storm must not leave its mark on every
+/// connection.
+const KEEP_CAPACITY_MAX: usize = 4;
+
 /// The queue of one socket.
 ///
 /// Almost always it is empty again before its socket process lets go of the thread. So time is not looked at for each
@@ -105,6 +109,9 @@ impl Waiting {
     /// What was handed out is written.
     pub(super) fn written(&mut self) {
         self.handed_out = None;
+        if self.entries.is_empty() && self.entries.capacity() > KEEP_CAPACITY_MAX {
+            self.entries = VecDeque::new();
+        }
     }
 
     /// What is here now has to stay: notes that it waits since `now`, where nothing earlier was noted.

@@ -9,9 +9,6 @@ use super::letter::{Letter, Place};
 use super::mailbox::Item;
 use crate::pid::Ref;
 
-/// Capacity above which the empty queue of a batch gives its memory back before the process waits.
-const KEEP_CAPACITY_MAX: usize = 8;
-
 #[derive(Debug)]
 pub(super) struct Aside<M> {
     /// What the process told itself to handle before anything else.
@@ -131,12 +128,11 @@ impl<M> Aside<M> {
         }
     }
 
-    /// Whether nothing is here, and no memory worth keeping.
-    pub(super) fn is_spent(&self) -> bool {
+    /// Whether nothing is here: then the memory is given back before the process waits.
+    pub(super) fn is_empty(&self) -> bool {
         self.continued.is_empty()
             && self.passed_over.is_empty()
             && self.batch.is_empty()
-            && self.batch.capacity() <= KEEP_CAPACITY_MAX
             && self.in_hand.is_none()
     }
 

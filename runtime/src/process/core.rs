@@ -385,7 +385,7 @@ impl<M: Send + 'static> Process<M> {
                 } else {
                     drop(state);
                 }
-                if aside.as_ref().is_some_and(|aside| aside.is_spent()) {
+                if aside.as_ref().is_some_and(|aside| aside.is_empty()) {
                     *aside = None;
                 }
                 Poll::Pending
@@ -794,5 +794,23 @@ mod tests {
     #[test]
     fn a_process_is_small() {
         assert!(size_of::<Process<u64>>() <= 208, "{} bytes", size_of::<Process<u64>>());
+    }
+
+    #[test]
+    fn a_burst_leaves_no_memory_behind() {
+        let process = Process::<u64>::new(&SpawnOptions::new());
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        let mut aside = None;
+        for n in 0..100 {
+            process.push(n, None).expect("there is room");
+        }
+        for n in 0..100 {
+            assert!(
+                matches!(process.poll_take(&mut cx, &mut aside), Poll::Ready(Item::Message(m)) if m == n)
+            );
+        }
+        assert!(aside.is_some(), "they were taken in one go");
+        assert!(process.poll_take(&mut cx, &mut aside).is_pending());
+        assert!(aside.is_none());
     }
 }

@@ -156,3 +156,14 @@ fn the_age_is_that_of_the_oldest_that_is_not_known_to_be_written() {
     queue.waiting.skim(queue.slots.get_mut());
     assert_eq!(queue.waiting.oldest(), Some(start + Duration::from_secs(2)));
 }
+
+#[test]
+fn a_storm_leaves_no_memory_behind() {
+    let mut waiting = Waiting::default();
+    for n in 0..100 {
+        waiting.push(Queue::frame(&n.to_string()));
+    }
+    while waiting.pop(|_| None).is_some() {}
+    waiting.written();
+    assert_eq!(waiting.entries.capacity(), 0);
+}
