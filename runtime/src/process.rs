@@ -24,6 +24,9 @@ pub(crate) mod events;
 mod info;
 mod letter;
 mod links;
+#[cfg(test)]
+#[cfg(heronry_loom)]
+pub(crate) mod loom;
 mod mailbox;
 mod monitors;
 mod names;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::inbox::Inbox;
 use super::shutdown::{Ask, Signal};
-use crate::sync::Mutex;
+use crate::sync::outside::Mutex;
 
 /// How long the program may take to end after a second signal, or after an application that did not stop in time. What is
 /// stuck then (a thread that blocks, a runtime that waits for it) ends with the program.

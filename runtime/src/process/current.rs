@@ -11,12 +11,15 @@ use super::watch::ExitWatcher;
 use super::watchdog;
 use crate::exit::{ExitReason, PanicReport};
 use crate::pid::Pid;
+use crate::sync::thread_locals;
+#[cfg(all(test, heronry_loom))]
+use crate::sync::{LocalCell as _, LocalRefCell as _};
 use crate::telemetry::log;
 
 /// How many messages a process may take in one poll before it lets others run.
 const BUDGET: u32 = 128;
 
-thread_local! {
+thread_locals! {
     static PID: Cell<Option<Pid>> = const { Cell::new(None) };
     static BUDGET_LEFT: Cell<u32> = const { Cell::new(0) };
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };

@@ -9,9 +9,11 @@ use super::core::Process;
 use super::table::AnyProcess;
 use crate::name::{Name, NameError};
 use crate::pid::Pid;
-use crate::sync::RwLock;
+use crate::sync::{RwLock, statics};
 
-static NAMES: LazyLock<RwLock<HashMap<Name, Arc<dyn AnyProcess>>>> = LazyLock::new(RwLock::default);
+statics! {
+    static NAMES: LazyLock<RwLock<HashMap<Name, Arc<dyn AnyProcess>>>> = LazyLock::new(RwLock::default);
+}
 
 /// A name was not given. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -228,7 +228,7 @@ where
 }
 
 /// A process that can be found but does not run yet.
-fn prepare<M: Send + 'static>(options: &SpawnOptions) -> Arc<Process<M>> {
+pub(super) fn prepare<M: Send + 'static>(options: &SpawnOptions) -> Arc<Process<M>> {
     let process = Arc::new(Process::new(options));
     table::insert(process.clone());
     process

@@ -6,7 +6,6 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,10 +17,12 @@ use super::watch::ExitWatcher;
 use crate::exit::ExitReason;
 use crate::name::{Label, Name};
 use crate::pid::{Pid, Ref};
-use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, statics};
 
-/// How many shards the table has; a power of two, well above the number of threads that spawn at once.
-const SHARDS: usize = 64;
+/// How many shards the table has; a power of two, well above the number of threads that spawn at once. Two in a model:
+/// each of its executions makes them.
+const SHARDS: usize = if cfg!(all(test, heronry_loom)) { 2 } else { 64 };
 
 /// What a process is to the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,9 +98,11 @@ impl Hasher for PidHash {
 
 type Shard = Mutex<HashMap<Pid, Arc<dyn AnyProcess>, PidHasher>>;
 
-static TABLE: LazyLock<Vec<Shard>> = LazyLock::new(|| (0..SHARDS).map(|_| Shard::default()).collect());
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+statics! {
+    static TABLE: LazyLock<Vec<Shard>> = LazyLock::new(|| (0..SHARDS).map(|_| Shard::default()).collect());
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+}
 
 fn next_id() -> NonZeroU64 {
     NonZeroU64::new(NEXT_ID.fetch_add(1, Ordering::Relaxed)).expect("invariant: 2^64 ids do not run out")

@@ -4,7 +4,6 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::exit::ExitReason;
 use crate::pid::Pid;
 use crate::process::{self, ExitWatcher};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::timer::{self, Deadline, Expire};
 
 /// Where the reply to a call goes; OTP's `From`.
@@ -208,3 +208,7 @@ impl<T: Send + 'static> Drop for Pending<T> {
         drop(outcome); // a reply nobody takes: its destructor is the user's, so not under the lock
     }
 }
+
+#[cfg(test)]
+#[cfg(heronry_loom)]
+mod loom;

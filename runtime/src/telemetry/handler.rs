@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::event::{Event, Level};
 use super::log;
-use crate::sync::RwLock;
+use crate::sync::outside::RwLock;
 use crate::unwind::quietly;
 
 /// Takes the events of this program.
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use std::any::Any;
 
-    use crate::sync::Mutex;
+    use crate::sync::outside::Mutex;
 
     #[derive(Debug)]
     struct Ping(u32);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::event::{Event, Level};
 use super::rate::{RateLimit, Verdict, WINDOW};
 use crate::clock;
-use crate::sync::Mutex;
+use crate::sync::outside::Mutex;
 use crate::unwind::quietly;
 
 static LIMITS: Mutex<Option<HashMap<&'static str, RateLimit>>> = Mutex::new(None);
