@@ -186,7 +186,8 @@ impl<M: Send + 'static> Process<M> {
 
     /// Queues a message; `watcher`, if any, hears of the exit of this process from now on.
     pub(crate) fn push(&self, message: M, watcher: Option<Arc<dyn ExitWatcher>>) -> Result<(), SendError<M>> {
-        self.deposit_locked(self.state.lock(), message, watcher, Kind::Plain).tell()
+        let state = self.state.lock();
+        self.deposit_locked(state, message, watcher, Kind::Plain, self.elsewhere()).tell()
     }
 
     /// As [`push`](Self::push), but waits for room if that is the mailbox's policy.
@@ -201,7 +202,8 @@ impl<M: Send + 'static> Process<M> {
 
     /// Queues a message to the stable address that this process stands behind.
     pub(super) fn deposit_letter(&self, message: M) -> Deposit<M> {
-        self.deposit_locked(self.state.lock(), message, None, Kind::Letter)
+        let state = self.state.lock();
+        self.deposit_locked(state, message, None, Kind::Letter, self.elsewhere())
     }
 
     /// [`deposit_letter`](Self::deposit_letter), but waits for room if that is the mailbox's policy.
@@ -223,13 +225,15 @@ impl<M: Send + 'static> Process<M> {
         kind: Kind,
     ) -> Poll<Deposit<M>> {
         let mut state = self.state.lock();
-        if state.exit_reason().is_none() && state.mailbox.must_wait(self.elsewhere()) {
+        // Read once: the process puts aside without the lock, and whoever need not wait is not to be refused for that.
+        let elsewhere = self.elsewhere();
+        if state.exit_reason().is_none() && state.mailbox.must_wait(elsewhere) {
             state.relations().senders.push(cx.waker().clone());
             self.senders_wait.store(true, Ordering::Relaxed);
             return Poll::Pending;
         }
         let message = message.take().expect("invariant: a message is sent once");
-        Poll::Ready(self.deposit_locked(state, message, watcher.cloned(), kind))
+        Poll::Ready(self.deposit_locked(state, message, watcher.cloned(), kind, elsewhere))
     }
 
     /// Has `waker` woken once there is room in the mailbox, or none to wait for; false if there is some now.
@@ -246,7 +250,8 @@ impl<M: Send + 'static> Process<M> {
 
     /// [`push`](Self::push) for whoever holds a lock: what is the user's runs when the deposit is told.
     pub(crate) fn deposit(&self, message: M) -> Deposit<M> {
-        self.deposit_locked(self.state.lock(), message, None, Kind::Plain)
+        let state = self.state.lock();
+        self.deposit_locked(state, message, None, Kind::Plain, self.elsewhere())
     }
 
     #[inline]
@@ -256,16 +261,17 @@ impl<M: Send + 'static> Process<M> {
         message: M,
         watcher: Option<Arc<dyn ExitWatcher>>,
         kind: Kind,
+        elsewhere: usize,
     ) -> Deposit<M> {
         if state.exit_reason().is_some() {
             return Deposit::no_proc(message);
         }
         let (pushed, watcher) = match kind {
-            Kind::Plain => (state.mailbox.push(message, self.elsewhere()), watcher),
+            Kind::Plain => (state.mailbox.push(message, elsewhere), watcher),
             // The caller is the incarnation's that takes the letter.
             Kind::Letter => {
                 let letter = |message| Item::Letter(Box::new(Letter::new(message, watcher)));
-                (state.mailbox.push_as(message, self.elsewhere(), letter), None)
+                (state.mailbox.push_as(message, elsewhere, letter), None)
             }
         };
         // What took the place of the oldest is in the mailbox as well.

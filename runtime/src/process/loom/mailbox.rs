@@ -78,6 +78,20 @@ fn who_waits_for_the_room_of_a_batch_gets_it() {
     two_wait_for_room(2);
 }
 
+/// What was aside comes from no lock: the room that it leaves is given away before the process waits.
+#[test]
+fn who_waits_for_the_room_of_what_was_aside_gets_it() {
+    check(|| {
+        let process = prepare(&SpawnOptions::new().mailbox_limit(1).overflow(Overflow::Block));
+        let task = run(&process, |mut ctx| async move {
+            ctx.continue_with((0, 0));
+            receive_in_order(&mut ctx, 2).await;
+        });
+        block_on(process.send_wait((1, 0))).unwrap();
+        task.join().unwrap();
+    });
+}
+
 #[test]
 fn who_waits_for_room_hears_of_the_end() {
     check_within(2, || {
