@@ -48,10 +48,13 @@ pub use tls::{Tls, TlsError};
 
 use crate::body::{Body, BoxError};
 use crate::channel::Broadcaster;
+use crate::raw::RawSocket;
 use crate::socket::{Fastlane, RouteError, Routes, Socket};
 #[cfg(feature = "longpoll")]
 use crate::transport::LongPollMount;
-use crate::transport::{Mount, SocketHome, SocketOptions, WebSocketMount};
+use crate::transport::{
+    Handler, Mount, SocketHome, SocketOptions, WebSocketMount, WithChannels, WithoutChannels,
+};
 
 /// How many sockets an endpoint takes unless told otherwise.
 pub const SOCKETS_MAX_DEFAULT: usize = 1_000_000;
@@ -138,11 +141,33 @@ impl EndpointBuilder {
 
     /// Mounts a socket with options.
     #[must_use]
-    pub fn socket_with<S: Socket>(mut self, path: &str, handler: S, options: SocketOptions) -> Self {
+    pub fn socket_with<S: Socket>(self, path: &str, handler: S, options: SocketOptions) -> Self {
         let routes = match Routes::of_socket() {
             Ok(routes) => routes,
             Err(error) => return self.fail(EndpointError::Route(error)),
         };
+        self.mount(path, WithChannels::new(handler, routes), options)
+    }
+
+    /// Mounts a socket without channels, at the same paths below `path` as one with channels. Its connections share a
+    /// value, which may be `()`. Phoenix's `socket/3` with a module that is a `Phoenix.Socket.Transport`.
+    #[must_use]
+    pub fn raw_socket<R: RawSocket>(self, path: &str, shared: R::Shared) -> Self {
+        self.raw_socket_with::<R>(path, shared, SocketOptions::default())
+    }
+
+    /// Mounts a socket without channels with options.
+    #[must_use]
+    pub fn raw_socket_with<R: RawSocket>(
+        self,
+        path: &str,
+        shared: R::Shared,
+        options: SocketOptions,
+    ) -> Self {
+        self.mount(path, WithoutChannels::<R>::new(shared), options)
+    }
+
+    fn mount<H: Handler>(mut self, path: &str, handler: H, options: SocketOptions) -> Self {
         if !is_path(path) {
             return self.fail(EndpointError::Path(path.to_owned()));
         }
@@ -150,7 +175,7 @@ impl EndpointBuilder {
         if let Some(wrong) = websocket_path.as_ref().filter(|path| !is_path(path)) {
             return self.fail(EndpointError::Path(wrong.clone()));
         }
-        let mount = Mount::new(handler, routes, options, self.home.clone());
+        let mount = Mount::new(handler, options, self.home.clone());
         #[cfg(feature = "longpoll")]
         if mount.options.long_poll.enabled {
             let long_poll = LongPollMount::new(mount.clone());

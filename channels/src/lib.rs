@@ -61,6 +61,7 @@ mod message;
 mod params;
 pub mod prelude;
 mod rate;
+mod raw;
 mod serializer;
 mod socket;
 #[cfg(feature = "testing")]
@@ -89,11 +90,12 @@ pub use endpoint::{Tls, TlsError};
 pub use message::{Broadcast, Message, MessageRef, Payload, PayloadError, Reply, Status};
 pub use params::{Params, ParamsError};
 pub use rate::Rate;
+pub use raw::{RawAddr, RawConnection, RawSocket};
 pub use serializer::{DecodeError, EncodeError, Frame, Serializer, Serializers};
 pub use socket::{
     BroadcastDropped, ChannelMailboxFull, ChannelRestart, ChannelRestarted, Conflation, Connect,
-    ConnectsLimited, JoinLimited, Limits, Overload, Peer, Refusal, RouteError, Routes, Socket, SocketClosed,
-    SocketConnected, SocketOverloaded, SocketShed, TopicUnmatched,
+    ConnectsLimited, ControlKind, JoinLimited, Limits, Overload, Peer, Refusal, RouteError, Routes, Socket,
+    SocketClosed, SocketConnected, SocketOverloaded, SocketShed, TopicUnmatched,
 };
 pub use token::{
     Digest, KeyOptions, MaxAge, SecretTooShort, Term, TermError, TokenError, TokenKeysFull, Tokens,

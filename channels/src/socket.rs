@@ -6,11 +6,13 @@
 
 mod connect;
 mod connection;
+mod driven;
 mod events;
 mod fastlane;
 mod inflight;
 mod limits;
 mod outbound;
+mod output;
 mod overload;
 mod router;
 mod session;
@@ -19,6 +21,7 @@ mod state;
 mod waiting;
 
 pub use connect::{Connect, Peer, Refusal};
+pub use driven::ControlKind;
 pub use events::{
     BroadcastDropped, ChannelMailboxFull, ChannelRestarted, ConnectsLimited, JoinLimited, SocketClosed,
     SocketConnected, SocketOverloaded, SocketShed, TopicUnmatched,
@@ -28,11 +31,15 @@ pub use overload::{Conflation, Overload};
 pub use router::{ChannelRestart, RouteError, Routes};
 
 pub(crate) use connection::Connection;
+pub(crate) use driven::{Begin, Driven};
 pub(crate) use fastlane::{ChannelLane, ChannelPubSub, Fastlane, Lane};
-pub(crate) use inflight::Permit;
+pub(crate) use inflight::{Inflight, Permit};
 pub(crate) use outbound::{Outbound, SocketMsg};
+pub(crate) use output::Output;
 pub(crate) use router::{Delivery, Inbox, JoinRequest, Starter};
-pub(crate) use session::{Begin, End, Session, draining};
+#[cfg(feature = "testing")]
+pub(crate) use session::Session;
+pub(crate) use session::{End, SessionBegin, closed, draining, told_to_go};
 
 /// What a client connects to: decides who may, and which channels there are.
 ///

@@ -97,7 +97,7 @@ use crate::channel::Broadcaster;
 use crate::message::{Broadcast, Message, Payload};
 use crate::params::Params;
 use crate::serializer::Serializers;
-use crate::socket::{Begin, Connect, Fastlane, Lane, Limits, Overload, Peer, Refusal, Routes, Socket};
+use crate::socket::{Connect, Fastlane, Lane, Limits, Overload, Peer, Refusal, Routes, SessionBegin, Socket};
 use crate::vsn::Vsn;
 
 /// What channels see as the transport of a socket in memory.
@@ -273,7 +273,7 @@ impl ChannelTest {
         let vsn = Vsn::parse("2.0.0").expect("invariant: a version");
         let serializers = Serializers::default();
         let serializer = serializers.choose(&vsn).expect("invariant: V2 is served by default").clone();
-        let begin = Begin {
+        let begin = SessionBegin {
             handler: Arc::new(handler),
             assigns,
             id,

@@ -1,6 +1,7 @@
 //! Transports: how messages of a socket travel, over a WebSocket or by long polling.
 
 mod guard;
+mod handler;
 mod handshake;
 mod heads;
 mod io;
@@ -17,6 +18,7 @@ use std::pin::Pin;
 use http::{Request, Response};
 
 pub(crate) use guard::Guarded;
+pub(crate) use handler::{Handler, WithChannels, WithoutChannels};
 #[cfg(feature = "longpoll")]
 pub(crate) use long_poll::LongPollMount;
 #[cfg(feature = "longpoll")]

@@ -12,6 +12,7 @@ mod mounted;
 mod mounts;
 mod overload;
 mod poller;
+mod raw;
 mod restart;
 pub(crate) mod room;
 mod tls;

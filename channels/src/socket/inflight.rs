@@ -10,7 +10,7 @@ use super::outbound::SocketMsg;
 
 /// The counts of one socket.
 #[derive(Debug)]
-pub(super) struct Inflight {
+pub(crate) struct Inflight {
     events: Gauge,
     bytes: Gauge,
     socket: Addr<SocketMsg>,
@@ -50,18 +50,18 @@ impl Gauge {
 }
 
 impl Inflight {
-    pub(super) fn new(limits: &Limits, socket: Addr<SocketMsg>) -> Arc<Self> {
+    pub(crate) fn new(limits: &Limits, socket: Addr<SocketMsg>) -> Arc<Self> {
         let (events, bytes) = (Gauge::new(limits.inflight_max), Gauge::new(limits.inflight_bytes_max));
         Arc::new(Self { events, bytes, socket })
     }
 
     /// Whether another event may be read. The last one may go over the limit of bytes: it was not known how large it
     /// would be.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.events.has_room() && self.bytes.has_room()
     }
 
-    pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Permit {
+    pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Permit {
         self.events.add(1);
         self.bytes.add(bytes);
         Permit { inflight: self.clone(), bytes }

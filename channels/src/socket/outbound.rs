@@ -84,7 +84,7 @@ pub(super) struct Shed {
 }
 
 impl Outbound {
-    pub(super) fn new(addr: Addr<SocketMsg>, limits: &Limits, policy: Overload) -> Self {
+    pub(crate) fn new(addr: Addr<SocketMsg>, limits: &Limits, policy: Overload) -> Self {
         let queued = Queued {
             bytes: AtomicUsize::new(0),
             max: limits.outbound_bytes_max,

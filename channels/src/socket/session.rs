@@ -2,7 +2,6 @@
 //! done here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytestring::ByteString;
 use heronry::process::{Exit, Info};
@@ -13,21 +12,19 @@ use tokio::time::Instant;
 
 use super::Socket;
 use super::connection::Connection;
-use super::events::{ChannelMailboxFull, ChannelRestarted, JoinLimited, SocketShed, TopicUnmatched};
+use super::driven::{Begin, Driven};
+use super::events::{ChannelMailboxFull, ChannelRestarted, JoinLimited, TopicUnmatched};
 use super::fastlane::{ChannelPubSub, Lane};
 use super::inflight::Inflight;
 use super::limits::Limits;
-use super::outbound::{Outbound, Shed, SocketMsg};
+use super::outbound::{Outbound, SocketMsg};
+use super::output::Output;
 use super::overload::Overload;
 use super::router::{ChannelRestart, Delivery, Inbox, JoinRequest, Routes};
 use super::state::{Action, Again, Refs, Refused, State};
-use super::waiting::Waiting;
 use crate::close::CloseCode;
 use crate::message::{Message, MessageRef, Payload, Reply};
 use crate::serializer::{Frame, Serializer};
-
-/// How often a socket reports what was shed.
-const SHED_REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The socket has to end; this is what its client and its log are told.
 #[derive(Debug)]
@@ -61,24 +58,35 @@ fn is_draining(reason: &ExitReason) -> bool {
 
 const DRAINING: &str = "draining";
 
+/// The end that the exit of a process means which is not below the socket: of its supervisor, or by a drain.
+pub(crate) fn told_to_go(ctx: &Context<SocketMsg>, exit: &Exit) -> Option<End> {
+    if Some(exit.from) == ctx.parent() {
+        return Some(End::new(CloseCode::Restart, format!("the server stops: {}", exit.reason)));
+    }
+    is_draining(&exit.reason).then(|| End::new(CloseCode::Restart, DRAINING))
+}
+
+/// The reason with which the processes of a connection end that is closed with this code: Phoenix's `{:shutdown, :closed}`,
+/// or `{:shutdown, :draining}`.
+pub(crate) fn closed(code: Option<CloseCode>) -> ExitReason {
+    if code == Some(CloseCode::Restart) { draining() } else { ExitReason::shutdown_with("closed") }
+}
+
 pub(crate) struct Session<S: Socket> {
     routes: Arc<Routes<S>>,
     connection: Arc<Connection<S>>,
     inflight: Arc<Inflight>,
     state: State<Pid, Arc<dyn Inbox>>,
     limits: Limits,
-    out: Waiting,
-    /// When the next report of what was shed is due.
-    report_deadline: Option<Instant>,
+    output: Output,
     /// When the channel that a join waits for is killed.
     replace_deadline: Option<Instant>,
     _id: Option<Subscription>,
     received: u64,
-    sent: u64,
 }
 
 /// With what a session begins.
-pub(crate) struct Begin<S: Socket> {
+pub(crate) struct SessionBegin<S: Socket> {
     pub(crate) handler: Arc<S>,
     pub(crate) assigns: S::Assigns,
     pub(crate) id: Option<String>,
@@ -90,9 +98,15 @@ pub(crate) struct Begin<S: Socket> {
     pub(crate) overload: Overload,
 }
 
-impl<S: Socket> Session<S> {
-    /// Begins in the process of `ctx`, which from now on traps exits: it supervises its channels.
-    pub(crate) fn new(ctx: &Context<SocketMsg>, begin: Begin<S>) -> Self {
+impl<S: Socket> Begin for SessionBegin<S> {
+    type Driven = Session<S>;
+
+    fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    fn begin(self, ctx: &Context<SocketMsg>) -> Session<S> {
+        let begin = self;
         ctx.trap_exit(true);
         let id = begin.id.as_deref().map(|id| {
             let addr = ctx.addr();
@@ -109,155 +123,53 @@ impl<S: Socket> Session<S> {
             outbound: Outbound::new(ctx.addr(), &begin.limits, begin.overload),
             transport: begin.transport,
         };
-        Self {
+        let output = Output::new(connection.outbound.clone(), begin.limits.outbound_age_max);
+        Session {
             routes: begin.routes,
             connection: Arc::new(connection),
             inflight: Inflight::new(&begin.limits, ctx.addr()),
             state: State::new(begin.limits.channels_max, begin.limits.joins),
             limits: begin.limits,
-            out: Waiting::default(),
-            report_deadline: None,
+            output,
             replace_deadline: None,
             _id: id,
             received: 0,
-            sent: 0,
         }
     }
+}
 
-    #[cfg(feature = "testing")]
+#[cfg(feature = "testing")]
+impl<S: Socket> Session<S> {
     pub(crate) fn connection(&self) -> &Arc<Connection<S>> {
         &self.connection
     }
+}
 
-    pub(crate) fn limits(&self) -> &Limits {
+impl<S: Socket> Driven for Session<S> {
+    fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// (messages received, messages sent).
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.received, self.sent)
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
     }
 
-    /// Whether the next frame of the client may be read: not while a join is under way, nor while its channels have
-    /// as many events to handle as they may.
-    pub(crate) fn may_read(&self) -> bool {
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Not while a join is under way, nor while its channels have as many events to handle as they may.
+    fn may_read(&self) -> bool {
         self.state.may_read() && self.inflight.has_room()
     }
 
-    /// Whether a join is under way: the message before is not handled yet.
+    /// Only a join is waited for; all else a channel handles when it comes to it.
     #[cfg(feature = "longpoll")]
-    pub(crate) fn is_joining(&self) -> bool {
+    fn is_busy(&self) -> bool {
         !self.state.may_read()
     }
 
-    /// Whether something waits to be written.
-    pub(crate) fn has_output(&mut self) -> bool {
-        if self.out.has_places() {
-            self.connection.outbound.with_slots(|slots| self.out.skim(slots));
-        }
-        !self.out.is_empty()
-    }
-
-    /// The next frame to write.
-    pub(crate) fn pop_output(&mut self) -> Option<Frame> {
-        let outbound = &self.connection.outbound;
-        let frame = self.out.pop(|place| outbound.with_slots(|slots| slots.take(place)))?;
-        outbound.written(&frame);
-        self.sent += 1;
-        Some(frame)
-    }
-
-    /// How many frames wait to be written.
-    #[cfg(feature = "longpoll")]
-    pub(crate) fn output_len(&self) -> usize {
-        let frames = self.out.frames_len();
-        if self.out.has_places() {
-            frames + self.connection.outbound.with_slots(|slots| slots.len())
-        } else {
-            frames
-        }
-    }
-
-    /// Takes back frames that were taken to be written and were not.
-    #[cfg(feature = "longpoll")]
-    pub(crate) fn return_output(&mut self, frames: Vec<Frame>) {
-        for frame in frames.into_iter().rev() {
-            self.connection.outbound.count(&frame);
-            self.sent -= 1;
-            self.out.push_front(frame);
-        }
-    }
-
-    /// All that was popped is written, and nothing else waits.
-    pub(crate) fn output_written(&mut self) {
-        self.out.written();
-        self.connection.outbound.caught_up();
-    }
-
-    /// Forgets what waits to be written.
-    pub(crate) fn drop_output(&mut self) {
-        let outbound = &self.connection.outbound;
-        while let Some(frame) = self.out.pop(|place| outbound.with_slots(|slots| slots.take(place))) {
-            outbound.written(&frame);
-        }
-        self.out.written();
-    }
-
-    /// What waits to be written has to stay for now. An error if it has been waiting for too long, by the policy for
-    /// that.
-    pub(crate) fn output_stays(&mut self, now: Instant) -> Result<(), End> {
-        self.out.stamp(now.into_std());
-        let age = self.out.oldest().map(|oldest| now.into_std().saturating_duration_since(oldest));
-        match age {
-            Some(age) if age >= self.limits.outbound_age_max => {
-                if self.connection.outbound.stalled(age) {
-                    return Err(Self::too_slow());
-                }
-            }
-            Some(_) | None => self.connection.outbound.caught_up(),
-        }
-        Ok(())
-    }
-
-    /// When what waits to be written will have been waiting for too long.
-    pub(crate) fn output_deadline(&self) -> Option<Instant> {
-        self.out.oldest().map(|oldest| Instant::from_std(oldest) + self.limits.outbound_age_max)
-    }
-
-    /// When the next report of what was shed is due.
-    pub(crate) fn report_deadline(&self) -> Option<Instant> {
-        self.report_deadline
-    }
-
-    /// Reports what was shed since the last time, if anything was.
-    pub(crate) fn report_shed(&mut self, ctx: &Context<SocketMsg>) {
-        let shed = self.connection.outbound.take_shed();
-        self.report_deadline = None;
-        if shed != Shed::default() {
-            let Shed { dropped, conflated } = shed;
-            telemetry::emit(&SocketShed { pid: ctx.pid(), dropped, conflated });
-            self.report_deadline = Some(Instant::now() + SHED_REPORT_EVERY);
-        }
-    }
-
-    fn too_slow() -> End {
-        End::new(CloseCode::PolicyViolation, "overloaded: the client reads too slowly")
-    }
-
-    pub(crate) fn replace_deadline(&self) -> Option<Instant> {
-        self.replace_deadline
-    }
-
-    /// The channel that a join waits for has had its time.
-    pub(crate) fn kill_replaced(&mut self) {
-        self.replace_deadline = None;
-        if let Some(pid) = self.state.replacing() {
-            process::kill(pid);
-        }
-    }
-
-    /// A frame of the client.
-    pub(crate) fn frame(&mut self, ctx: &Context<SocketMsg>, frame: Frame) -> Result<(), End> {
+    fn frame(&mut self, ctx: &Context<SocketMsg>, frame: Frame) -> Result<(), End> {
         self.received += 1;
         let bytes = frame.len();
         let decoded = self.connection.serializer.decode(frame);
@@ -280,29 +192,18 @@ impl<S: Socket> Session<S> {
         Ok(())
     }
 
-    /// Something out of the mailbox.
-    pub(crate) fn receive(
-        &mut self,
-        ctx: &Context<SocketMsg>,
-        received: Received<SocketMsg>,
-    ) -> Result<(), End> {
+    fn receive(&mut self, ctx: &Context<SocketMsg>, received: Received<SocketMsg>) -> Result<(), End> {
         match received {
-            Received::Message(SocketMsg::Frame(frame)) => self.out.push(frame),
-            Received::Message(SocketMsg::Turn(place)) => {
-                self.connection.outbound.with_slots(|slots| self.out.push_place(place, slots));
-            }
-            Received::Message(SocketMsg::Shed) => {
-                if self.report_deadline.is_none() {
-                    self.report_shed(ctx);
-                }
-            }
+            Received::Message(SocketMsg::Frame(frame)) => self.output.queue(frame),
+            Received::Message(SocketMsg::Turn(place)) => self.output.queue_place(place),
+            Received::Message(SocketMsg::Shed) => self.output.note_shed(ctx),
             Received::Message(SocketMsg::Joined(pid, frame)) => {
                 self.state.accepted(pid);
-                self.out.push(frame);
+                self.output.queue(frame);
             }
             Received::Message(SocketMsg::Refused(pid, frame)) => {
                 self.state.refused(pid);
-                self.out.push(frame);
+                self.output.queue(frame);
             }
             Received::Message(SocketMsg::Rejoined(pid)) => self.state.accepted(pid),
             Received::Message(SocketMsg::RejoinRefused(pid)) => self.state.given_up(pid),
@@ -314,15 +215,10 @@ impl<S: Socket> Session<S> {
                 }
             }
             Received::Message(SocketMsg::Overloaded) => {
-                return Err(Self::too_slow());
+                return Err(Output::too_slow());
             }
-            Received::Info(Info::Exit(Exit { from, reason })) if Some(from) == ctx.parent() => {
-                return Err(End::new(CloseCode::Restart, format!("the server stops: {reason}")));
-            }
-            Received::Info(Info::Exit(Exit { from, reason }))
-                if is_draining(&reason) && !self.state.has(from) =>
-            {
-                return Err(End::new(CloseCode::Restart, "draining"));
+            Received::Info(Info::Exit(exit)) if !self.state.has(exit.from) => {
+                told_to_go(ctx, &exit).map_or(Ok(()), Err)?;
             }
             Received::Info(Info::Exit(Exit { from, .. })) => {
                 let action = self.state.ended(from, Instant::now().into_std());
@@ -333,28 +229,40 @@ impl<S: Socket> Session<S> {
         Ok(())
     }
 
-    /// Asks all channels to end, since the socket does, closed with this code if by the server.
-    pub(crate) fn close_channels(&mut self, code: Option<CloseCode>) {
+    /// The channel that a join waits for has a deadline.
+    fn deadline(&self) -> Option<Instant> {
+        self.replace_deadline
+    }
+
+    fn due(&mut self, now: Instant) {
+        if self.replace_deadline.take_if(|deadline| now >= *deadline).is_some()
+            && let Some(pid) = self.state.replacing()
+        {
+            process::kill(pid);
+        }
+    }
+
+    fn close(&mut self, code: Option<CloseCode>) {
         self.state.give_up_all();
         for channel in self.state.channels() {
-            let restarts = code == Some(CloseCode::Restart);
-            let reason = if restarts { draining() } else { ExitReason::shutdown_with("closed") };
-            if !channel.deliver(Delivery::Close(reason)) {
+            if !channel.deliver(Delivery::Close(closed(code))) {
                 process::kill(channel.pid());
             }
         }
     }
 
-    pub(crate) fn kill_channels(&self) {
+    fn kill(&mut self) {
         for channel in self.state.channels() {
             process::kill(channel.pid());
         }
     }
 
-    pub(crate) fn channels_len(&self) -> usize {
-        self.state.channels_len()
+    fn is_closed(&self) -> bool {
+        self.state.channels_len() == 0
     }
+}
 
+impl<S: Socket> Session<S> {
     /// `bytes` is the length of the frame that led to it.
     fn act(&mut self, ctx: &Context<SocketMsg>, action: Action<Arc<dyn Inbox>>, bytes: usize) {
         match action {
@@ -460,8 +368,7 @@ impl<S: Socket> Session<S> {
     fn write(&mut self, frame: Result<Frame, crate::serializer::EncodeError>) {
         // The socket's own messages are JSON, which the serializers can always carry.
         if let Ok(frame) = frame {
-            self.connection.outbound.count(&frame);
-            self.out.push(frame);
+            self.output.write(frame);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::frames::{self, FromServer};
 use crate::close::CloseCode;
 use crate::message::{Payload, Status};
 use crate::serializer::Frame;
-use crate::socket::{Begin, End, Session, Socket, SocketClosed, SocketMsg};
+use crate::socket::{Begin as _, Driven as _, End, Session, SessionBegin, Socket, SocketClosed, SocketMsg};
 
 /// What the test does as the client.
 #[derive(Debug)]
@@ -55,11 +55,11 @@ struct Closing {
 impl<S: Socket> MemoryProcess<S> {
     pub(super) fn new(
         ctx: Context<SocketMsg>,
-        begin: Begin<S>,
+        begin: SessionBegin<S>,
         commands: mpsc::Receiver<Command>,
         test: Addr<ClientEvent>,
     ) -> Self {
-        let session = Session::new(&ctx, begin);
+        let session = begin.begin(&ctx);
         let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
         let (joins, accepted) = (HashMap::new(), HashMap::new());
         Self { ctx, session, commands, test, joins, accepted, closing: None, timer }
@@ -105,7 +105,7 @@ impl<S: Socket> MemoryProcess<S> {
 
     /// Hands the test all that there is for the client.
     fn write(&mut self) -> Result<(), End> {
-        while let Some(frame) = self.session.pop_output() {
+        while let Some(frame) = self.session.output().pop() {
             match self.decode(frame)? {
                 FromServer::Reply { reference, topic, status, response } => {
                     let reference = reference.unwrap_or_default();
@@ -120,7 +120,7 @@ impl<S: Socket> MemoryProcess<S> {
                 FromServer::Message(message) => self.tell(ClientEvent::Push(message))?,
             }
         }
-        self.session.output_written();
+        self.session.output().written();
         Ok(())
     }
 
@@ -169,28 +169,26 @@ impl<S: Socket> MemoryProcess<S> {
         }
         self.commands.close();
         self.joins.clear();
-        self.session.close_channels(code);
+        self.session.close(code);
         let wait = wait.unwrap_or(self.session.limits().channel_shutdown);
         self.closing = Some(Closing { why, code, channels_deadline: Some(Instant::now() + wait) });
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&mut self) -> Option<Instant> {
         let closing = self.closing.as_ref().and_then(|closing| closing.channels_deadline);
-        let own = [self.session.replace_deadline(), self.session.report_deadline(), closing];
+        let own = [self.session.deadline(), self.session.output().report_deadline(), closing];
         own.into_iter().flatten().min()
     }
 
     fn due(&mut self, now: Instant) {
-        if self.session.replace_deadline().is_some_and(|deadline| now >= deadline) {
-            self.session.kill_replaced();
-        }
-        if self.session.report_deadline().is_some_and(|deadline| now >= deadline) {
-            self.session.report_shed(&self.ctx);
+        self.session.due(now);
+        if self.session.output().report_deadline().is_some_and(|deadline| now >= deadline) {
+            self.session.output().report_shed(&self.ctx);
         }
         if let Some(closing) = &mut self.closing
             && closing.channels_deadline.take_if(|deadline| now >= *deadline).is_some()
         {
-            self.session.kill_channels();
+            self.session.kill();
         }
     }
 
@@ -208,11 +206,11 @@ impl<S: Socket> MemoryProcess<S> {
 
     fn poll_closed(&mut self) -> Poll<ExitReason> {
         let Some(Closing { why, code, .. }) = &self.closing else { return Poll::Pending };
-        self.session.drop_output();
-        if self.session.channels_len() > 0 {
+        self.session.output().forget();
+        if !self.session.is_closed() {
             return Poll::Pending;
         }
-        let (received, sent) = self.session.counts();
+        let (received, sent) = (self.session.received(), self.session.output().sent());
         telemetry::emit(&SocketClosed { pid: self.ctx.pid(), why: why.clone(), code: *code, received, sent });
         Poll::Ready(ExitReason::shutdown_with(why.as_str()))
     }

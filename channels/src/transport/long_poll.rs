@@ -26,11 +26,12 @@ use self::batch::Batch;
 use self::process::{LongPollProcess, Start};
 use self::sessions::{Done, Handle, Polled, Published, Request as SessionRequest, Sessions};
 use super::Transport;
+use super::handler::Handler;
 use super::mount::{Mount, SocketOptions};
 use crate::body::{self, Body};
 use crate::params::Params;
 use crate::serializer::{Frame, Serializers};
-use crate::socket::{Connect, Refusal, Socket, SocketConnected};
+use crate::socket::{Begin as _, Connect, Refusal, SocketConnected};
 
 pub use self::process::LongPollOverloaded;
 pub use self::sessions::LongPollSessionsFull;
@@ -93,36 +94,36 @@ impl Default for LongPollOptions {
 }
 
 /// The long-poll mount of a socket.
-pub(crate) struct LongPollMount<S: Socket>(Arc<Inner<S>>);
+pub(crate) struct LongPollMount<H>(Arc<Inner<H>>);
 
-struct Inner<S: Socket> {
-    mount: Mount<S>,
+struct Inner<H> {
+    mount: Mount<H>,
     serializers: Serializers,
     sessions: Arc<Sessions>,
 }
 
-impl<S: Socket> LongPollMount<S> {
-    pub(crate) fn new(mount: Mount<S>) -> Self {
+impl<H: Handler> LongPollMount<H> {
+    pub(crate) fn new(mount: Mount<H>) -> Self {
         let serializers = mount.options.serializers.text_only();
         let sessions = Sessions::new(mount.options.long_poll.sessions_max);
         Self(Arc::new(Inner { mount, serializers, sessions }))
     }
 }
 
-impl<S: Socket> Transport for LongPollMount<S> {
+impl<H: Handler> Transport for LongPollMount<H> {
     fn serve(&self, request: Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         let inner = self.0.clone();
         Box::pin(async move { inner.answer(request).await.into_response() })
     }
 }
 
-impl<S: Socket> fmt::Debug for LongPollMount<S> {
+impl<H> fmt::Debug for LongPollMount<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LongPollMount").field("options", &self.0.mount.options).finish_non_exhaustive()
     }
 }
 
-impl<S: Socket> Inner<S> {
+impl<H: Handler> Inner<H> {
     fn options(&self) -> &SocketOptions {
         &self.mount.options
     }
@@ -225,8 +226,8 @@ impl<S: Socket> Inner<S> {
         let start = Instant::now();
         let auth_token = self.auth_token(&parts.headers)?;
         let connect = Connect::new(params, parts, NAME, auth_token);
-        let begin = self.mount.admit(&self.serializers, connect).await?;
-        let id = begin.id.clone();
+        let begin = self.mount.admit(&self.serializers, true, connect).await?;
+        let id = begin.id().map(str::to_owned);
         let full = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "as many sessions as this server takes");
         let (registered, token, requests) = self.sessions.register().ok_or_else(full)?;
         let LongPollOptions { window, messages_max, .. } = self.options().long_poll;

@@ -12,11 +12,11 @@ use heronry::{ChildSpec, Context, ExitReason, Pid, telemetry};
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use parking_lot::{Mutex, RwLock};
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use super::Transport;
+use super::handler::{Handler, Mounted};
 use super::handshake::{self, HandshakeError};
 use super::io::Io;
 use super::origin::CheckOrigin;
@@ -25,12 +25,10 @@ use super::websocket::WebSocketLoop;
 use crate::body::Body;
 use crate::params::Params;
 use crate::rate::{Bucket, Rate};
-use crate::serializer::{Serializer, Serializers};
+use crate::serializer::Serializers;
 use crate::socket::{
-    Begin, ChannelPubSub, Connect, ConnectsLimited, Limits, Overload, Refusal, Routes, Session, Socket,
-    SocketConnected, SocketMsg,
+    Begin, ChannelPubSub, Connect, ConnectsLimited, Limits, Overload, Refusal, SocketConnected, SocketMsg,
 };
-use crate::vsn::Vsn;
 
 /// The name of the transport, as channels see it.
 const NAME: &str = "websocket";
@@ -42,7 +40,8 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// short ones. A socket over it is disconnected as one over its bytes is.
 const MAILBOX_LIMIT: usize = 131_072;
 
-/// How a socket is mounted.
+/// How a socket is mounted. A [raw socket](crate::RawSocket) has no use for `serializers`, nor for the limits of channels
+/// and joins.
 #[derive(Clone, Debug)]
 pub struct SocketOptions {
     /// What one connection may use.
@@ -100,35 +99,30 @@ pub(crate) struct SocketHome {
 }
 
 /// A socket, and where and how it is mounted: what its transports share.
-pub(crate) struct Mount<S: Socket> {
-    pub(crate) handler: Arc<S>,
-    pub(crate) routes: Arc<Routes<S>>,
+pub(crate) struct Mount<H> {
+    handler: Arc<H>,
     pub(crate) options: SocketOptions,
-    pub(crate) home: Arc<SocketHome>,
+    home: Arc<SocketHome>,
     connects: Arc<Mutex<Bucket>>,
 }
 
-impl<S: Socket> Mount<S> {
-    pub(crate) fn new(
-        handler: S,
-        routes: Arc<Routes<S>>,
-        options: SocketOptions,
-        home: Arc<SocketHome>,
-    ) -> Self {
+impl<H: Handler> Mount<H> {
+    pub(crate) fn new(handler: H, options: SocketOptions, home: Arc<SocketHome>) -> Self {
         let connects = Arc::new(Mutex::new(Bucket::new(options.connects)));
-        Self { handler: Arc::new(handler), routes, options, home, connects }
+        Self { handler: Arc::new(handler), options, home, connects }
     }
 
     /// Asks the socket whether it lets a client in: with what its process begins.
     pub(super) async fn admit(
         &self,
         serializers: &Serializers,
+        polled: bool,
         mut connect: Connect,
-    ) -> Result<Begin<S>, Refusal> {
+    ) -> Result<H::Begin, Refusal> {
         if *self.home.draining.borrow() {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this server is stopping; try again"));
         }
-        let serializer = negotiate(serializers, connect.params.remove("vsn"))?;
+        let version = self.handler.negotiate(serializers, &mut connect.params)?;
         let taken = self.connects.lock().take(Instant::now().into_std());
         if let Err(wait) = taken {
             let (transport, path) = (connect.transport, connect.uri.path().to_owned());
@@ -136,19 +130,8 @@ impl<S: Socket> Mount<S> {
             let body = "more clients connect at once than this server takes; try again later";
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, body));
         }
-        let assigns = self.handler.connect(&connect).await?;
-        let id = self.handler.id(&assigns);
-        Ok(Begin {
-            handler: self.handler.clone(),
-            assigns,
-            id,
-            routes: self.routes.clone(),
-            pubsub: self.home.pubsub.clone(),
-            serializer,
-            transport: connect.transport,
-            limits: self.options.limits,
-            overload: self.options.overload.clone(),
-        })
+        let mounted = Mounted { options: &self.options, home: &self.home, polled };
+        self.handler.connect(version, connect, mounted).await
     }
 
     /// Starts the socket process of a client that was let in.
@@ -186,12 +169,11 @@ impl<S: Socket> Mount<S> {
     }
 }
 
-impl<S: Socket> Clone for Mount<S> {
+impl<H> Clone for Mount<H> {
     fn clone(&self) -> Self {
-        let Self { handler, routes, options, home, connects } = self;
+        let Self { handler, options, home, connects } = self;
         Self {
             handler: handler.clone(),
-            routes: routes.clone(),
             options: options.clone(),
             home: home.clone(),
             connects: connects.clone(),
@@ -200,22 +182,22 @@ impl<S: Socket> Clone for Mount<S> {
 }
 
 /// The WebSocket mount of a socket.
-pub(crate) struct WebSocketMount<S: Socket>(Arc<Mount<S>>);
+pub(crate) struct WebSocketMount<H>(Arc<Mount<H>>);
 
-impl<S: Socket> WebSocketMount<S> {
-    pub(crate) fn new(mount: Mount<S>) -> Self {
+impl<H> WebSocketMount<H> {
+    pub(crate) fn new(mount: Mount<H>) -> Self {
         Self(Arc::new(mount))
     }
 }
 
-impl<S: Socket> Transport for WebSocketMount<S> {
+impl<H: Handler> Transport for WebSocketMount<H> {
     fn serve(&self, request: Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         let mount = self.0.clone();
         Box::pin(async move { connect(&mount, request.map(drop)).await.unwrap_or_else(refuse) })
     }
 }
 
-impl<S: Socket> fmt::Debug for WebSocketMount<S> {
+impl<H> fmt::Debug for WebSocketMount<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocketMount").field("options", &self.0.options).finish_non_exhaustive()
     }
@@ -228,7 +210,7 @@ fn refuse(refusal: Refusal) -> Response<Body> {
 }
 
 /// Phoenix's order: who may not connect is told so also where the request could not be upgraded.
-async fn connect<S: Socket>(mount: &Mount<S>, mut request: Request<()>) -> Result<Response<Body>, Refusal> {
+async fn connect<H: Handler>(mount: &Mount<H>, mut request: Request<()>) -> Result<Response<Body>, Refusal> {
     let accept = handshake::check(&request);
     if let Err(error @ HandshakeError::Method) = &accept {
         return Ok(error.into_response());
@@ -246,59 +228,48 @@ async fn connect<S: Socket>(mount: &Mount<S>, mut request: Request<()>) -> Resul
     let start = Instant::now();
     let (parts, ()) = request.into_parts();
     let connect = Connect::new(params, parts, NAME, auth_token);
-    let begin = mount.admit(&options.serializers, connect).await?;
+    let begin = mount.admit(&options.serializers, false, connect).await?;
     let accept = match accept {
         Ok(accept) => accept,
         Err(error) => return Ok(error.into_response()),
     };
-    let id = begin.id.clone();
+    let id = begin.id().map(str::to_owned);
     let pid = mount.start(id.as_deref(), |ctx| SocketProcess::new(ctx, begin, on_upgrade)).await?;
     telemetry::emit(&SocketConnected { pid, id, transport: NAME, duration: start.elapsed() });
     Ok(accept.into_response(subprotocol))
 }
 
-/// The serializer for the version that a client names in its `vsn` param; a version that is none, or that nothing
-/// serves, is refused.
-fn negotiate(serializers: &Serializers, vsn: Option<Value>) -> Result<Arc<dyn Serializer>, Refusal> {
-    let vsn = match vsn {
-        None => Some(Vsn::DEFAULT),
-        Some(Value::String(vsn)) => Vsn::parse(&vsn).ok(),
-        Some(_) => None,
-    };
-    vsn.and_then(|vsn| serializers.choose(&vsn).cloned()).ok_or_else(Refusal::forbidden)
-}
-
 /// The body of a socket process: waits for its connection, then serves it. Written as an enum, since an `async` body
 /// would keep room for both all the time, and there are many of these.
-struct SocketProcess<S: Socket> {
+struct SocketProcess<B: Begin> {
     ctx: Context<SocketMsg>,
-    state: SocketState<S>,
+    state: SocketState<B>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "almost all of its life it is the large one")]
-enum SocketState<S: Socket> {
-    Upgrading(Upgrading<S>),
-    Open(WebSocketLoop<S, Io>),
+enum SocketState<B: Begin> {
+    Upgrading(Upgrading<B>),
+    Open(WebSocketLoop<B::Driven, Io>),
     Ended,
 }
 
-struct Upgrading<S: Socket> {
-    begin: Begin<S>,
+struct Upgrading<B> {
+    begin: B,
     on_upgrade: OnUpgrade,
     deadline: Pin<Box<Sleep>>,
 }
 
-impl<S: Socket> SocketProcess<S> {
-    fn new(ctx: Context<SocketMsg>, begin: Begin<S>, on_upgrade: OnUpgrade) -> Self {
+impl<B: Begin> SocketProcess<B> {
+    fn new(ctx: Context<SocketMsg>, begin: B, on_upgrade: OnUpgrade) -> Self {
         let deadline = Box::pin(tokio::time::sleep(UPGRADE_TIMEOUT));
         Self { ctx, state: SocketState::Upgrading(Upgrading { begin, on_upgrade, deadline }) }
     }
 }
 
 /// Nothing in it is pinned in place.
-impl<S: Socket> Unpin for SocketProcess<S> {}
+impl<B: Begin> Unpin for SocketProcess<B> {}
 
-impl<S: Socket> Future for SocketProcess<S> {
+impl<B: Begin> Future for SocketProcess<B> {
     type Output = ExitReason;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<ExitReason> {
@@ -321,7 +292,7 @@ impl<S: Socket> Future for SocketProcess<S> {
                         return Poll::Ready(ExitReason::shutdown_with(why));
                     };
                     let (io, already_read) = Io::of(upgraded);
-                    let session = Session::new(&this.ctx, done.begin);
+                    let session = done.begin.begin(&this.ctx);
                     this.state =
                         SocketState::Open(WebSocketLoop::new(io, already_read, session, done.deadline));
                 }

@@ -27,7 +27,7 @@ use self::metered::Metered;
 use crate::close::CloseCode;
 use crate::rate::Bucket;
 use crate::serializer::Frame;
-use crate::socket::{End, Limits, Session, Socket, SocketClosed, SocketMsg};
+use crate::socket::{ControlKind, Driven, End, Limits, SocketClosed, SocketMsg};
 
 /// The read buffer of a connection. Tungstenite allocates it at once and keeps it; its default of 128 KiB would be by
 /// far the largest part of an idle connection.
@@ -57,9 +57,9 @@ pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
 }
 
 /// A socket process over a WebSocket; a future that ends when both the client and the channels have.
-pub(crate) struct WebSocketLoop<S: Socket, I> {
+pub(crate) struct WebSocketLoop<D, I> {
     stream: WebSocketStream<Metered<I>>,
-    session: Session<S>,
+    session: D,
     phase: Phase,
     /// The last time that the client showed to be there: it sent something, or took what had waited for it.
     heard: Instant,
@@ -100,8 +100,8 @@ enum Read {
     Gone(String),
 }
 
-impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
-    pub(crate) fn new(io: I, already_read: Vec<u8>, session: Session<S>, mut timer: Pin<Box<Sleep>>) -> Self {
+impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
+    pub(crate) fn new(io: I, already_read: Vec<u8>, session: D, mut timer: Pin<Box<Sleep>>) -> Self {
         let config = Some(config(session.limits()));
         let io = Metered::new(io, &already_read, session.limits().fragments_max);
         let stream = if already_read.is_empty() {
@@ -149,17 +149,20 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
                 return self.gone(error.to_string());
             }
             if self.blocked {
-                if let Err(end) = self.session.output_stays(Instant::now()) {
+                if let Err(end) = self.session.output().stays(Instant::now()) {
                     self.close(end, false);
                 }
                 return;
+            }
+            if let Some(end) = self.session.end_after_output() {
+                return self.close(end, false);
             }
             if !self.session.may_read() {
                 return;
             }
             match self.read(cx, ctx, &mut reads) {
                 // The answers to what was read are written before more is.
-                Read::Blocked if self.session.has_output() => {}
+                Read::Blocked if self.session.output().has_frames() => {}
                 Read::Blocked => return,
                 Read::More if reads == 0 => {
                     cx.waker().wake_by_ref();
@@ -178,10 +181,10 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         let was_blocked = std::mem::take(&mut self.blocked);
         let mut moved = false;
         loop {
-            if self.session.has_output() {
+            if self.session.output().has_frames() {
                 self.blocked = Pin::new(&mut self.stream).poll_ready(cx)?.is_pending();
                 if !self.blocked {
-                    let frame = self.session.pop_output().expect("invariant: there is output");
+                    let frame = self.session.output().pop().expect("invariant: there is output");
                     Pin::new(&mut self.stream).start_send(to_wire(frame))?;
                     (self.unflushed, moved) = (true, true);
                     continue;
@@ -190,7 +193,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
                 self.blocked = Pin::new(&mut self.stream).poll_flush(cx)?.is_pending();
                 if !self.blocked {
                     (self.unflushed, moved) = (false, true);
-                    self.session.output_written();
+                    self.session.output().written();
                     continue;
                 }
             }
@@ -226,10 +229,15 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
                 }
                 tungstenite::Message::Binary(bytes) => self.session.frame(ctx, Frame::Binary(bytes)),
                 // Tungstenite answers a ping and a close at its next read.
-                tungstenite::Message::Ping(_)
-                | tungstenite::Message::Pong(_)
-                | tungstenite::Message::Close(_)
-                | tungstenite::Message::Frame(_) => Ok(()),
+                tungstenite::Message::Ping(payload) => {
+                    self.session.control(ControlKind::Ping, payload);
+                    Ok(())
+                }
+                tungstenite::Message::Pong(payload) => {
+                    self.session.control(ControlKind::Pong, payload);
+                    Ok(())
+                }
+                tungstenite::Message::Close(_) | tungstenite::Message::Frame(_) => Ok(()),
             };
             if let Err(end) = handled {
                 return Read::End(end);
@@ -263,7 +271,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
         if let Phase::Closing(_) = self.phase {
             return;
         }
-        self.session.drop_output();
+        self.session.output().forget();
         let frame = CloseFrame { code: end.code.code().into(), reason: close_reason(&end) };
         let told = Pin::new(&mut self.stream).start_send(tungstenite::Message::Close(Some(frame)));
         self.begin_closing(end.why, Some(end.code), told.is_err(), drain_raw);
@@ -276,7 +284,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
     }
 
     fn begin_closing(&mut self, why: String, code: Option<CloseCode>, client_gone: bool, drain_raw: bool) {
-        self.session.close_channels(code);
+        self.session.close(code);
         let now = Instant::now();
         let closing = Closing {
             why,
@@ -292,16 +300,16 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
 
     fn poll_closing(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>) -> Poll<ExitReason> {
         // What channels still send has no reader.
-        self.session.drop_output();
+        self.session.output().forget();
         let Phase::Closing(closing) = &mut self.phase else { return Poll::Pending };
         if !closing.client_gone {
             closing.client_gone = poll_goodbye(&mut self.stream, cx, closing.drain_raw).is_ready();
         }
-        if !closing.client_gone || self.session.channels_len() > 0 {
+        if !closing.client_gone || !self.session.is_closed() {
             return Poll::Pending;
         }
-        self.session.report_shed(ctx);
-        let (received, sent) = self.session.counts();
+        self.session.output().report_shed(ctx);
+        let (received, sent) = (self.session.received(), self.session.output().sent());
         telemetry::emit(&SocketClosed {
             pid: ctx.pid(),
             why: closing.why.clone(),
@@ -313,10 +321,11 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
     }
 
     /// When the session has to be looked after, though nothing happens.
-    fn session_deadline(&self) -> Option<Instant> {
-        let session = &self.session;
-        let output = if self.blocked { session.output_deadline() } else { None };
-        [session.replace_deadline(), session.report_deadline(), output].into_iter().flatten().min()
+    fn session_deadline(&mut self) -> Option<Instant> {
+        let own = self.session.deadline();
+        let output = self.session.output();
+        let oldest = if self.blocked { output.deadline() } else { None };
+        [own, output.report_deadline(), oldest].into_iter().flatten().min()
     }
 
     fn poll_timer(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>) {
@@ -335,7 +344,7 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
                     match closing.channels_deadline {
                         Some(deadline) if now >= deadline => {
                             closing.channels_deadline = None;
-                            self.session.kill_channels();
+                            self.session.kill();
                             None
                         }
                         deadline => deadline,
@@ -351,14 +360,12 @@ impl<S: Socket, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<S, I> {
 
     /// Acts on what is due while the socket is open; the next deadline.
     fn open_deadline(&mut self, ctx: &Context<SocketMsg>, now: Instant) -> Option<Instant> {
-        if self.session.replace_deadline().is_some_and(|deadline| now >= deadline) {
-            self.session.kill_replaced();
-        }
-        if self.session.report_deadline().is_some_and(|deadline| now >= deadline) {
-            self.session.report_shed(ctx);
+        self.session.due(now);
+        if self.session.output().report_deadline().is_some_and(|deadline| now >= deadline) {
+            self.session.output().report_shed(ctx);
         }
         if self.blocked
-            && let Err(end) = self.session.output_stays(now)
+            && let Err(end) = self.session.output().stays(now)
         {
             self.close(end, false);
             return Some(now + CLOSE_WAIT);

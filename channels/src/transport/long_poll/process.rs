@@ -15,12 +15,12 @@ use super::batch::Line;
 use super::session::{Due, LongPoll, Step, inactivity};
 use super::sessions::{Done, Polled, Published, Registered, Request};
 use crate::close::CloseCode;
-use crate::socket::{Begin, End, Session, Socket, SocketClosed, SocketMsg};
+use crate::socket::{Begin, Driven, End, Output, SocketClosed, SocketMsg};
 
 /// The body of a session's process.
-pub(super) struct LongPollProcess<S: Socket> {
+pub(super) struct LongPollProcess<D> {
     ctx: Context<SocketMsg>,
-    session: Session<S>,
+    session: D,
     window: Duration,
     messages_max: usize,
     timer: Pin<Box<Sleep>>,
@@ -46,20 +46,20 @@ struct Closing {
 }
 
 /// With what a session's process begins.
-pub(super) struct Start<S: Socket> {
-    pub(super) begin: Begin<S>,
+pub(super) struct Start<B> {
+    pub(super) begin: B,
     pub(super) window: Duration,
     pub(super) messages_max: usize,
     pub(super) registered: Registered,
     pub(super) requests: mpsc::Receiver<Request>,
 }
 
-impl<S: Socket> LongPollProcess<S> {
-    pub(super) fn new(ctx: Context<SocketMsg>, start: Start<S>) -> Self {
+impl<D: Driven> LongPollProcess<D> {
+    pub(super) fn new(ctx: Context<SocketMsg>, start: Start<impl Begin<Driven = D>>) -> Self {
         let Start { begin, window, messages_max, registered, requests } = start;
         let polls = LongPoll::new(window, now());
         let timer = Box::pin(tokio::time::sleep_until(polls.deadline().into()));
-        let session = Session::new(&ctx, begin);
+        let session = begin.begin(&ctx);
         let phase = Phase::Open(Box::new(Open { requests, polls, _registered: registered }));
         Self { ctx, session, window, messages_max, timer, phase }
     }
@@ -72,9 +72,12 @@ impl<S: Socket> LongPollProcess<S> {
             open.request(request, now);
         }
         let handled = open.publish(&mut self.session, &self.ctx, now);
-        open.answer_poll(&mut self.session, now);
+        open.answer_poll(self.session.output(), now);
         handled?;
-        let messages = self.session.output_len();
+        if let Some(end) = self.session.end_after_output() {
+            return Err(end);
+        }
+        let messages = self.session.output().len();
         if messages > self.messages_max {
             telemetry::emit(&LongPollOverloaded {
                 pid: self.ctx.pid(),
@@ -91,7 +94,7 @@ impl<S: Socket> LongPollProcess<S> {
         if let Phase::Closing(_) = self.phase {
             return;
         }
-        self.session.close_channels(Some(end.code));
+        self.session.close(Some(end.code));
         let channels_deadline = Some(Instant::now() + self.session.limits().channel_shutdown);
         // With the registration go the slots of all requests that wait: they learn of the end.
         self.phase = Phase::Closing(Closing { end, channels_deadline });
@@ -112,10 +115,10 @@ impl<S: Socket> LongPollProcess<S> {
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&mut self) -> Option<Instant> {
         match &self.phase {
             Phase::Open(open) => {
-                let session = [self.session.replace_deadline(), self.session.report_deadline()];
+                let session = [self.session.deadline(), self.session.output().report_deadline()];
                 session.into_iter().flatten().chain([open.polls.deadline().into()]).min()
             }
             Phase::Closing(closing) => closing.channels_deadline,
@@ -125,17 +128,15 @@ impl<S: Socket> LongPollProcess<S> {
     fn due(&mut self, now: Instant) -> Result<(), End> {
         match &mut self.phase {
             Phase::Open(open) => {
-                if self.session.replace_deadline().is_some_and(|deadline| now >= deadline) {
-                    self.session.kill_replaced();
-                }
-                if self.session.report_deadline().is_some_and(|deadline| now >= deadline) {
-                    self.session.report_shed(&self.ctx);
+                self.session.due(now);
+                if self.session.output().report_deadline().is_some_and(|deadline| now >= deadline) {
+                    self.session.output().report_shed(&self.ctx);
                 }
                 open.due(now.into_std(), self.window)
             }
             Phase::Closing(closing) => {
                 if closing.channels_deadline.take_if(|deadline| now >= *deadline).is_some() {
-                    self.session.kill_channels();
+                    self.session.kill();
                 }
                 Ok(())
             }
@@ -145,12 +146,12 @@ impl<S: Socket> LongPollProcess<S> {
     fn poll_closed(&mut self) -> Poll<ExitReason> {
         let Phase::Closing(closing) = &self.phase else { return Poll::Pending };
         // What channels still send has no reader.
-        self.session.drop_output();
-        if self.session.channels_len() > 0 {
+        self.session.output().forget();
+        if !self.session.is_closed() {
             return Poll::Pending;
         }
-        self.session.report_shed(&self.ctx);
-        let (received, sent) = self.session.counts();
+        self.session.output().report_shed(&self.ctx);
+        let (received, sent) = (self.session.received(), self.session.output().sent());
         let (why, code) = (closing.end.why.clone(), Some(closing.end.code));
         let reason = ExitReason::shutdown_with(why.as_str());
         telemetry::emit(&SocketClosed { pid: self.ctx.pid(), why, code, received, sent });
@@ -176,14 +177,14 @@ impl Open {
     }
 
     /// Hands over lines for as long as the socket takes them.
-    fn publish<S: Socket>(
+    fn publish(
         &mut self,
-        session: &mut Session<S>,
+        session: &mut impl Driven,
         ctx: &Context<SocketMsg>,
         now: StdInstant,
     ) -> Result<(), End> {
         loop {
-            match self.polls.step(!session.is_joining(), session.may_read(), now) {
+            match self.polls.step(!session.is_busy(), session.may_read(), now) {
                 Step::Wait => return Ok(()),
                 Step::Line(Line::Frame(frame)) => session.frame(ctx, frame)?,
                 Step::Line(Line::End(end)) => return Err(end),
@@ -193,14 +194,14 @@ impl Open {
     }
 
     /// Gives what waits to the poll that waits. A poll whose client has gone takes nothing.
-    fn answer_poll<S: Socket>(&mut self, session: &mut Session<S>, now: StdInstant) {
-        if !session.has_output() || !self.polls.is_polled() {
+    fn answer_poll(&mut self, output: &mut Output, now: StdInstant) {
+        if !output.has_frames() || !self.polls.is_polled() {
             return;
         }
         let Some(poll) = self.polls.take_poll(now) else { return };
-        let frames = std::iter::from_fn(|| session.pop_output()).collect();
+        let frames = std::iter::from_fn(|| output.pop()).collect();
         if let Err(Polled::Messages(frames)) = poll.send(Polled::Messages(frames)) {
-            session.return_output(frames);
+            output.give_back(frames);
         }
     }
 
@@ -224,9 +225,9 @@ fn now() -> StdInstant {
 }
 
 /// Nothing in it is pinned in place.
-impl<S: Socket> Unpin for LongPollProcess<S> {}
+impl<D> Unpin for LongPollProcess<D> {}
 
-impl<S: Socket> Future for LongPollProcess<S> {
+impl<D: Driven> Future for LongPollProcess<D> {
     type Output = ExitReason;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<ExitReason> {
