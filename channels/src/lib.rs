@@ -55,6 +55,7 @@
 mod body;
 mod channel;
 mod close;
+mod cookie;
 mod endpoint;
 pub mod guides;
 mod message;
@@ -81,6 +82,7 @@ pub use channel::{
     JoinError, Outcome, PushError, SocketRef,
 };
 pub use close::CloseCode;
+pub use cookie::SessionCookie;
 pub use endpoint::{
     AcceptFailed, AcceptRecovered, Bound, ConnectionRefused, Drained, Drainer, Endpoint, EndpointBuilder,
     EndpointError, HttpLimits, ListenError, SOCKETS_MAX_DEFAULT, SocketDrain,

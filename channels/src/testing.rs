@@ -98,6 +98,7 @@ use crate::message::{Broadcast, Message, Payload};
 use crate::params::Params;
 use crate::serializer::Serializers;
 use crate::socket::{Connect, Fastlane, Lane, Limits, Overload, Peer, Refusal, Routes, SessionBegin, Socket};
+use crate::token::Term;
 use crate::vsn::Vsn;
 
 /// What channels see as the transport of a socket in memory.
@@ -121,6 +122,8 @@ pub struct ConnectInfo {
     pub peer: Option<SocketAddr>,
     /// Its token for authentication.
     pub auth_token: Option<String>,
+    /// The session of its page.
+    pub session: Option<Term>,
 }
 
 impl ConnectInfo {
@@ -131,7 +134,8 @@ impl ConnectInfo {
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(Peer(peer));
         }
-        Connect::new(params, request.into_parts().0, TRANSPORT, self.auth_token)
+        let connect = Connect::new(params, request.into_parts().0, TRANSPORT, self.auth_token, None);
+        Connect { session: self.session, ..connect }
     }
 }
 

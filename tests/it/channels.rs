@@ -15,6 +15,7 @@ mod poller;
 mod raw;
 mod restart;
 pub(crate) mod room;
+mod session;
 mod tls;
 mod v1;
 mod wire;

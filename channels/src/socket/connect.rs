@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use http::header::USER_AGENT;
 use http::{HeaderMap, StatusCode, Uri};
 
+use crate::cookie::SessionCookie;
 use crate::params::Params;
+use crate::token::Term;
 
 /// What a client brings when it connects: its params, and Phoenix's `connect_info`.
 ///
@@ -43,6 +45,9 @@ pub struct Connect {
     /// The token that the client was given for authentication (`authToken` in phoenix.js), if the mount
     /// [takes one](crate::SocketOptions::auth_token). Phoenix's `:auth_token`.
     pub auth_token: Option<String>,
+    /// The session of the page that connects, if the mount [reads it](crate::SocketOptions::session) and it is good.
+    /// Phoenix's `:session`.
+    pub session: Option<Term>,
 }
 
 impl Connect {
@@ -51,12 +56,14 @@ impl Connect {
         mut parts: http::request::Parts,
         transport: &'static str,
         auth_token: Option<String>,
+        session: Option<&SessionCookie>,
     ) -> Self {
         if let Some(in_path) = parts.extensions.remove() {
             params.add_path(in_path);
         }
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-        Self { params, headers: parts.headers, uri: parts.uri, peer, transport, auth_token }
+        let session = session.and_then(|session| session.read(&parts.headers, &params));
+        Self { params, headers: parts.headers, uri: parts.uri, peer, transport, auth_token, session }
     }
 
     /// The client's `user-agent`. Phoenix's `:user_agent`.

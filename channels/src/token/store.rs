@@ -229,6 +229,28 @@ impl Tokens {
         self.open(now, token.into(), max_age, || self.encrypting_keys(salt), encrypted::decrypt)
     }
 
+    /// Signs bytes as they are. `Plug.Crypto.MessageVerifier.sign/2` with the key of this salt.
+    pub(crate) fn sign_message(&self, salt: &str, bytes: &[u8]) -> String {
+        signed::sign(bytes, &self.signing_keys(salt)[0])
+    }
+
+    /// What was signed so, if it was.
+    pub(crate) fn verify_message(&self, salt: &str, text: &str) -> Option<Vec<u8>> {
+        let text = Some(text).filter(|text| text.len() <= TOKEN_BYTES_MAX)?;
+        self.signing_keys(salt).iter().find_map(|key| signed::verify(text, key))
+    }
+
+    /// Encrypts bytes as they are. `Plug.Crypto.MessageEncryptor.encrypt/3` with the key of this salt.
+    pub(crate) fn encrypt_message(&self, salt: &str, bytes: &[u8]) -> String {
+        encrypted::encrypt(bytes, &self.encrypting_keys(salt)[0], random::<NONCE_BYTES>())
+    }
+
+    /// What was encrypted so, if it was.
+    pub(crate) fn decrypt_message(&self, salt: &str, text: &str) -> Option<Vec<u8>> {
+        let text = Some(text).filter(|text| text.len() <= TOKEN_BYTES_MAX)?;
+        self.encrypting_keys(salt).iter().find_map(|key| encrypted::decrypt(text, key))
+    }
+
     fn open(
         &self,
         now: SystemTime,

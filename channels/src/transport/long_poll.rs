@@ -225,7 +225,7 @@ impl<H: Handler> Inner<H> {
     async fn try_open(&self, params: Params, parts: Parts) -> Result<String, Refusal> {
         let start = Instant::now();
         let auth_token = self.auth_token(&parts.headers)?;
-        let connect = Connect::new(params, parts, NAME, auth_token);
+        let connect = Connect::new(params, parts, NAME, auth_token, self.options().session.as_ref());
         let begin = self.mount.admit(&self.serializers, true, connect).await?;
         let id = begin.id().map(str::to_owned);
         let full = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "as many sessions as this server takes");

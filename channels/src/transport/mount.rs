@@ -23,6 +23,7 @@ use super::origin::CheckOrigin;
 use super::subprotocol::{self, Agreed, Disagreed};
 use super::websocket::WebSocketLoop;
 use crate::body::Body;
+use crate::cookie::SessionCookie;
 use crate::params::Params;
 use crate::rate::{Bucket, Rate};
 use crate::serializer::Serializers;
@@ -64,6 +65,9 @@ pub struct SocketOptions {
     /// the subprotocol `base64url.bearer.phx.` followed by the token in base64, as phoenix.js does with its
     /// `authToken`; over long poll in the header `x-phoenix-authtoken`. Off by default, as in Phoenix.
     pub auth_token: bool,
+    /// Where the session of the page that connects is read from, to be [`Connect::session`]. `None`, the default: it is
+    /// not. Phoenix's `connect_info: [session: …]`.
+    pub session: Option<SessionCookie>,
     /// The WebSocket subprotocols that are served, best first; a client that names others alone is refused with 403.
     /// None by default: what a client names is ignored.
     pub subprotocols: Vec<String>,
@@ -82,6 +86,7 @@ impl Default for SocketOptions {
             overload: Overload::default(),
             serializers: Serializers::default(),
             auth_token: false,
+            session: None,
             subprotocols: Vec::new(),
             #[cfg(feature = "longpoll")]
             long_poll: super::LongPollOptions::default(),
@@ -227,7 +232,7 @@ async fn connect<H: Handler>(mount: &Mount<H>, mut request: Request<()>) -> Resu
     let on_upgrade = hyper::upgrade::on(&mut request);
     let start = Instant::now();
     let (parts, ()) = request.into_parts();
-    let connect = Connect::new(params, parts, NAME, auth_token);
+    let connect = Connect::new(params, parts, NAME, auth_token, options.session.as_ref());
     let begin = mount.admit(&options.serializers, false, connect).await?;
     let accept = match accept {
         Ok(accept) => accept,

@@ -31,7 +31,7 @@ pub(super) const CHANNELS: Crate = Crate {
     folder: "channels/src",
     letter: 'C',
     floors: &[
-        &["message", "topic", "vsn", "close", "token", "params", "rate", "serializer", "body"],
+        &["message", "topic", "vsn", "close", "token", "params", "rate", "serializer", "body", "cookie"],
         &["socket"],
         &["channel", "raw"],
         &["transport"],
