@@ -58,6 +58,8 @@ mod close;
 mod cookie;
 mod endpoint;
 pub mod guides;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod message;
 mod params;
 pub mod prelude;
@@ -89,6 +91,8 @@ pub use endpoint::{
 };
 #[cfg(feature = "tls")]
 pub use endpoint::{Tls, TlsError};
+#[cfg(feature = "jwt")]
+pub use jwt::{Jwt, JwtError, JwtKey, JwtKeyError};
 pub use message::{Broadcast, Message, MessageRef, Payload, PayloadError, Reply, Status};
 pub use params::{Params, ParamsError};
 pub use rate::Rate;

@@ -33,7 +33,7 @@ pub(super) const CHANNELS: Crate = Crate {
     floors: &[
         &["message", "topic", "vsn", "close", "token", "params", "rate", "serializer", "body", "cookie"],
         &["socket"],
-        &["channel", "raw"],
+        &["channel", "raw", "jwt"],
         &["transport"],
         &["endpoint"],
         &["testing", "prelude", "guides", "lib"],
