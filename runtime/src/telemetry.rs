@@ -8,6 +8,7 @@ mod event;
 mod handler;
 pub(crate) mod log;
 mod rate;
+pub(crate) mod stderr;
 
 pub use event::{Event, Level};
 pub use handler::{Handler, HandlerId, attach, detach, emit};

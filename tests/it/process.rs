@@ -6,6 +6,7 @@ mod links;
 mod mailbox;
 mod monitors;
 mod names;
+mod panics;
 mod schedule;
 mod stress;
 mod watchdog;

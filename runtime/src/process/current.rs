@@ -14,7 +14,7 @@ use crate::pid::Pid;
 use crate::sync::thread_locals;
 #[cfg(all(test, heronry_loom))]
 use crate::sync::{LocalCell as _, LocalRefCell as _};
-use crate::telemetry::log;
+use crate::telemetry::{log, stderr};
 
 /// How many messages a process may take in one poll before it lets others run.
 const BUDGET: u32 = 128;
@@ -112,7 +112,8 @@ pub(crate) fn run_aside<T>(
 }
 
 /// Makes panics in processes quiet (their exit reason says it all, and the log has it) and their location known.
-/// Without any reader of the log the usual message on standard error stays: a crash must never be silent.
+/// Without any reader of the log the usual message on standard error stays, within a rate: a crash must never be silent,
+/// nor a storm of crashes drown all else.
 pub(super) fn install_panic_hook() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -123,7 +124,7 @@ pub(super) fn install_panic_hook() {
             }
             LOCATION.set(info.location().map(ToString::to_string));
             if !log::has_reader() {
-                usual(info);
+                stderr::panic(|| usual(info));
             }
         }));
     });
