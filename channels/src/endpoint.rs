@@ -32,9 +32,10 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
-use heronry::ChildSpec;
 use heronry::pubsub::PubSub;
+use heronry::server::StartError;
 use heronry::supervisor::{ChildKind, DynamicRef, DynamicSupervisor, Supervisor};
+use heronry::{ChildSpec, ExitReason};
 use http::{Method, Request, Response};
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -189,7 +190,7 @@ impl EndpointBuilder {
     }
 
     /// Answers requests of this method and exact path. The handler gets the whole body, up to
-    /// [`HttpLimits::body_bytes_max`]; a panic in it is a 500.
+    /// [`HttpLimits::body_bytes_max`], and has [`HttpLimits::route_timeout`]; a panic in it is a 500.
     #[must_use]
     pub fn route<F, R>(mut self, method: Method, path: &str, handler: F) -> Self
     where
@@ -225,7 +226,7 @@ impl EndpointBuilder {
     #[must_use]
     pub fn http_limits(mut self, limits: HttpLimits) -> Self {
         self.http = limits;
-        self.router = self.router.body_limits(limits.body_bytes_max, limits.body_timeout);
+        self.router = self.router.limits(&limits);
         self
     }
 
@@ -295,7 +296,7 @@ impl Endpoint {
         };
         let http = HttpLimits::default();
         EndpointBuilder {
-            router: Router::new().body_limits(http.body_bytes_max, http.body_timeout),
+            router: Router::new().limits(&http),
             home: Arc::new(home),
             http,
             sockets_max: SOCKETS_MAX_DEFAULT,
@@ -319,7 +320,7 @@ impl Endpoint {
     pub fn sockets(&self) -> ChildSpec {
         let endpoint = self.clone();
         ChildSpec::supervisor("endpoint", move || {
-            endpoint.inner.home.draining.send_replace(false);
+            endpoint.begin();
             with(endpoint.supervisor(), endpoint.drainer())
         })
     }
@@ -329,6 +330,11 @@ impl Endpoint {
         ChildSpec::new("sockets", move |spawner| {
             let home = home.clone();
             async move {
+                // Two would each have half of the sockets, and the end of one would refuse new ones for the other.
+                if home.is_running() {
+                    let why = "the endpoint runs already; Bound::also serves a further address";
+                    return Err(StartError::Init(ExitReason::shutdown_with(why)));
+                }
                 let supervisor = DynamicSupervisor::new().max_children(max).start_child(spawner).await?;
                 let pid = supervisor.pid();
                 *home.supervisor.write() = Some(supervisor);
@@ -346,6 +352,13 @@ impl Endpoint {
     /// With its first child.
     fn supervisor(&self) -> Supervisor {
         Supervisor::one_for_one().label("endpoint").child(self.socket_supervisor())
+    }
+
+    /// Serves again what is new after a drain, unless it runs: then that is no business of a second child.
+    fn begin(&self) {
+        if !self.inner.home.is_running() {
+            self.inner.home.draining.send_replace(false);
+        }
     }
 
     /// Whether it is to serve nothing new.

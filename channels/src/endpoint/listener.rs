@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use heronry::server::StartError;
-use heronry::supervisor::{ChildKind, DynamicRef, DynamicSupervisor};
+use heronry::supervisor::{ChildKind, DynamicRef, DynamicSupervisor, Supervisor};
 use heronry::{ChildSpec, Context, telemetry};
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -49,6 +49,8 @@ pub struct HttpLimits {
     pub body_bytes_max: usize,
     /// How long a client has to send the body. Default 30 s; longer is 408.
     pub body_timeout: Duration,
+    /// How long a route's handler may take; then it is dropped where it waits and its client gets 503. Default 60 s.
+    pub route_timeout: Duration,
     /// How long a client has for the TLS handshake, where there is one. Default 10 s.
     pub tls_timeout: Duration,
     /// How long a client may take nothing of an answer before it counts as gone. Default 30 s.
@@ -64,6 +66,7 @@ impl Default for HttpLimits {
             head_timeout: Duration::from_secs(30),
             body_bytes_max: 1 << 20,
             body_timeout: Duration::from_secs(30),
+            route_timeout: Duration::from_secs(60),
             tls_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
         }
@@ -95,21 +98,27 @@ impl std::error::Error for ListenError {
     }
 }
 
-/// An endpoint and the address that it will serve. The port is held from now on, also while its listener restarts, and
-/// given back when the endpoint is [drained](Endpoint::drain).
+/// An endpoint and the addresses that it will serve. The ports are held from now on, also while their listeners restart,
+/// and given back when the endpoint is [drained](Endpoint::drain).
 #[derive(Clone, Debug)]
 pub struct Bound {
     endpoint: Endpoint,
+    port: Port,
+    others: Vec<Port>,
+}
+
+#[derive(Clone, Debug)]
+struct Port {
     /// `None` after a drain.
     listener: Arc<Mutex<Option<std::net::TcpListener>>>,
     local_addr: SocketAddr,
 }
 
-impl Bound {
-    pub(super) fn new(endpoint: Endpoint, addr: SocketAddr) -> Result<Self, ListenError> {
+impl Port {
+    fn hold(addr: SocketAddr) -> Result<Self, ListenError> {
         let listener = listen(addr).map_err(|error| ListenError { addr, error })?;
         let local_addr = listener.local_addr().map_err(|error| ListenError { addr, error })?;
-        Ok(Self { endpoint, listener: Arc::new(Mutex::new(Some(listener))), local_addr })
+        Ok(Self { listener: Arc::new(Mutex::new(Some(listener))), local_addr })
     }
 
     /// The port, taken again if a drain gave it back.
@@ -121,21 +130,48 @@ impl Bound {
         };
         TcpListener::from_std(held.insert(listener).try_clone()?)
     }
+}
 
-    /// The address: with the port that was chosen where 0 was asked for.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+impl Bound {
+    pub(super) fn new(endpoint: Endpoint, addr: SocketAddr) -> Result<Self, ListenError> {
+        Ok(Self { endpoint, port: Port::hold(addr)?, others: Vec::new() })
     }
 
-    /// The endpoint and its server as a child: a supervisor with the sockets, the HTTP connections and the listener.
+    /// Takes a further address: IPv6 beside IPv4, say. All are served by one set of processes, and drained together.
+    ///
+    /// # Errors
+    /// [`ListenError`] if the address can't be had; then none of those before is held any more.
+    pub fn also(mut self, addr: SocketAddr) -> Result<Self, ListenError> {
+        self.others.push(Port::hold(addr)?);
+        Ok(self)
+    }
+
+    /// The address: with the port that was chosen where 0 was asked for. Of several, the first.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.port.local_addr
+    }
+
+    /// All addresses, in the order in which they were taken.
+    pub fn local_addrs(&self) -> impl Iterator<Item = SocketAddr> {
+        self.ports().map(|port| port.local_addr)
+    }
+
+    fn ports(&self) -> impl Iterator<Item = &Port> {
+        std::iter::once(&self.port).chain(&self.others)
+    }
+
+    /// The endpoint and its server as a child: a supervisor with the sockets, the HTTP connections and the listeners.
+    ///
+    /// An endpoint runs once: a second child of it, from another [`Endpoint::bind`] or from [`Endpoint::sockets`], does
+    /// not start while the first runs. For further addresses there is [`also`](Self::also).
     pub fn child_spec(&self) -> ChildSpec {
         let bound = self.clone();
         ChildSpec::supervisor("endpoint", move || {
             // A restart after a drain begins anew.
-            bound.endpoint.inner.home.draining.send_replace(false);
-            let supervisor =
-                bound.endpoint.supervisor().child(bound.connections()).child(bound.listener_spec());
-            with(supervisor, bound.endpoint.drainer())
+            bound.endpoint.begin();
+            let supervisor = bound.endpoint.supervisor().child(bound.connections());
+            let listeners = bound.ports().map(|port| listener_spec(&bound.endpoint, port));
+            with(listeners.fold(supervisor, Supervisor::child), bound.endpoint.drainer())
         })
     }
 
@@ -153,20 +189,20 @@ impl Bound {
         })
         .kind(ChildKind::Supervisor)
     }
+}
 
-    fn listener_spec(&self) -> ChildSpec {
-        let bound = self.clone();
-        ChildSpec::new(format!("listener {}", self.local_addr), move |spawner| {
-            let bound = bound.clone();
-            // The port is there when the child is: who starts an endpoint can connect to it.
-            let listener = if bound.endpoint.is_draining() { None } else { Some(bound.listener()) };
-            let start = || {
-                let listener = listener.transpose().map_err(|error| StartError::Init(error.into()))?;
-                Ok(spawner.spawn(move |ctx| accept(ctx, bound, listener))?.pid())
-            };
-            std::future::ready(start())
-        })
-    }
+fn listener_spec(endpoint: &Endpoint, port: &Port) -> ChildSpec {
+    let (endpoint, port) = (endpoint.clone(), port.clone());
+    ChildSpec::new(format!("listener {}", port.local_addr), move |spawner| {
+        let (endpoint, port) = (endpoint.clone(), port.clone());
+        // The port is there when the child is: who starts an endpoint can connect to it.
+        let listener = if endpoint.is_draining() { None } else { Some(port.listener()) };
+        let start = || {
+            let listener = listener.transpose().map_err(|error| StartError::Init(error.into()))?;
+            Ok(spawner.spawn(move |ctx| accept(ctx, endpoint, port, listener))?.pid())
+        };
+        std::future::ready(start())
+    })
 }
 
 fn listen(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -182,9 +218,9 @@ fn listen(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
 }
 
 /// The listener's process. Without a port, and after a drain, it stays for its supervisor, which would restart it.
-async fn accept(_ctx: Context<()>, bound: Bound, listener: Option<TcpListener>) {
+async fn accept(_ctx: Context<()>, endpoint: Endpoint, port: Port, listener: Option<TcpListener>) {
     let Some(listener) = listener else { return std::future::pending().await };
-    let mut drained = std::pin::pin!(bound.endpoint.drained());
+    let mut drained = std::pin::pin!(endpoint.drained());
     let mut trouble = Trouble::default();
     loop {
         let accepted = poll_fn(|cx| match drained.as_mut().poll(cx) {
@@ -197,8 +233,8 @@ async fn accept(_ctx: Context<()>, bound: Bound, listener: Option<TcpListener>) 
                 if let Some(after) = trouble.worked(Instant::now().into_std()) {
                     telemetry::emit(&AcceptRecovered { after });
                 }
-                let Some(connections) = bound.endpoint.inner.connections.read().clone() else { continue };
-                start_connection(&bound, &connections, stream, peer).await;
+                let Some(connections) = endpoint.inner.connections.read().clone() else { continue };
+                start_connection(&endpoint, &connections, stream, peer).await;
             }
             Err(error) if concerns_one(&error) => {}
             Err(error) => {
@@ -211,14 +247,19 @@ async fn accept(_ctx: Context<()>, bound: Bound, listener: Option<TcpListener>) 
     }
     // With both gone the port is closed.
     drop(listener);
-    *bound.listener.lock() = None;
+    *port.listener.lock() = None;
     std::future::pending().await
 }
 
-async fn start_connection(bound: &Bound, connections: &DynamicRef, stream: TcpStream, peer: SocketAddr) {
+async fn start_connection(
+    endpoint: &Endpoint,
+    connections: &DynamicRef,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
     // Latency counts more than small packets; where it can't be set nothing else is lost.
     drop(stream.set_nodelay(true));
-    let endpoint = bound.endpoint.clone();
+    let endpoint = endpoint.clone();
     let spec = ChildSpec::once(format!("http {peer}"), move |spawner| {
         let spawned = spawner.spawn(|_: Context<()>| connection::open(endpoint, stream, peer));
         std::future::ready(spawned.map(|addr| addr.pid()))

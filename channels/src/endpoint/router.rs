@@ -16,6 +16,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use tower_http::services::ServeFile;
 use tower_service::Service;
 
+use super::HttpLimits;
 use super::assets::{self, Folder};
 use super::pattern::PathPattern;
 use crate::body::{self, Body, BoxError};
@@ -36,6 +37,7 @@ pub(super) struct Router {
     folders: Vec<(String, Folder)>,
     body_bytes_max: usize,
     body_timeout: Duration,
+    route_timeout: Duration,
 }
 
 impl Router {
@@ -43,9 +45,10 @@ impl Router {
         Self::default()
     }
 
-    pub(super) fn body_limits(mut self, bytes_max: usize, timeout: Duration) -> Self {
-        self.body_bytes_max = bytes_max;
-        self.body_timeout = timeout;
+    pub(super) fn limits(mut self, limits: &HttpLimits) -> Self {
+        self.body_bytes_max = limits.body_bytes_max;
+        self.body_timeout = limits.body_timeout;
+        self.route_timeout = limits.route_timeout;
         self
     }
 
@@ -134,7 +137,14 @@ impl Router {
             Err(error) => return plain(error.status(), error.to_string()),
         };
         let path = parts.uri.path().to_owned();
-        caught(|| handler(Request::from_parts(parts, body)), path).await
+        let answer = caught(|| handler(Request::from_parts(parts, body)), path.clone());
+        match tokio::time::timeout(self.route_timeout, answer).await {
+            Ok(response) => response,
+            Err(_) => {
+                telemetry::emit(&RouteTimedOut { path, timeout: self.route_timeout });
+                plain(StatusCode::SERVICE_UNAVAILABLE, "the answer takes too long; try again later")
+            }
+        }
     }
 }
 
@@ -224,5 +234,28 @@ impl Event for RouteCrashed {
 
     fn level(&self) -> Level {
         Level::Error
+    }
+}
+
+/// A route's handler took too long; its client got a 503: `heronry.endpoint.route_timed_out`.
+#[derive(Debug)]
+struct RouteTimedOut {
+    path: String,
+    timeout: Duration,
+}
+
+impl fmt::Display for RouteTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the route {} gave no answer in {:?}", self.path, self.timeout)
+    }
+}
+
+impl Event for RouteTimedOut {
+    fn name(&self) -> &'static str {
+        "heronry.endpoint.route_timed_out"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
     }
 }

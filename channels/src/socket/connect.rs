@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use http::header::USER_AGENT;
-use http::{HeaderMap, StatusCode, Uri};
+use http::header::{RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
 use crate::cookie::SessionCookie;
 use crate::params::Params;
@@ -105,12 +106,25 @@ pub struct Peer(pub SocketAddr);
 /// A connection that is not accepted: the HTTP answer to the upgrade request.
 ///
 /// Phoenix's `:error` and `{:error, reason}` of `connect/3`, and what its `:error_handler` makes of the reason.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use heronry_channels::Refusal;
+/// use heronry_channels::http::StatusCode;
+///
+/// let busy = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "slow down").retry_after(Duration::from_secs(30));
+/// assert_eq!(busy.headers()["retry-after"], "30");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// The status.
     pub status: StatusCode,
-    /// The body, as plain text.
+    /// The body, as plain text. A client that polls does not get it.
     pub body: String,
+    /// Boxed: whatever returns a refusal would be as large as a map of headers otherwise.
+    headers: Box<HeaderMap>,
 }
 
 impl Refusal {
@@ -121,7 +135,31 @@ impl Refusal {
 
     /// Any status and body, such as 429 and "Too many requests".
     pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
-        Self { status, body: body.into() }
+        Self { status, body: body.into(), headers: Box::default() }
+    }
+
+    /// With a header, in the place of another of its name.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The headers of the answer.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The headers alone.
+    pub(crate) fn into_headers(self) -> HeaderMap {
+        *self.headers
+    }
+
+    /// Says when to try again (`Retry-After`), in seconds, rounded up.
+    #[must_use]
+    pub fn retry_after(self, after: Duration) -> Self {
+        let secs = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+        self.header(RETRY_AFTER, secs.into())
     }
 }
 

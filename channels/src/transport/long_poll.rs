@@ -207,11 +207,7 @@ impl<H: Handler> Inner<H> {
     async fn open(&self, params: Params, parts: Parts) -> Answer {
         match self.try_open(params, parts).await {
             Ok(token) => messages(StatusCode::GONE, token, Vec::new()),
-            // The statuses that clients know: at 500 they try again, at 403 they don't.
-            Err(refusal) if refusal.status.is_server_error() => {
-                Answer::Status(StatusCode::INTERNAL_SERVER_ERROR)
-            }
-            Err(_) => Answer::Status(StatusCode::FORBIDDEN),
+            Err(refusal) => Answer::refused(refusal),
         }
     }
 

@@ -103,6 +103,14 @@ pub(crate) struct SocketHome {
     pub(crate) draining: watch::Sender<bool>,
 }
 
+impl SocketHome {
+    /// Whether the endpoint's processes run.
+    pub(crate) fn is_running(&self) -> bool {
+        let supervisor = self.supervisor.read().as_ref().map(DynamicRef::pid);
+        supervisor.is_some_and(heronry::process::is_alive)
+    }
+}
+
 /// A socket, and where and how it is mounted: what its transports share.
 pub(crate) struct Mount<H> {
     handler: Arc<H>,
@@ -133,7 +141,7 @@ impl<H: Handler> Mount<H> {
             let (transport, path) = (connect.transport, connect.uri.path().to_owned());
             telemetry::emit(&ConnectsLimited { transport, path, wait });
             let body = "more clients connect at once than this server takes; try again later";
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, body));
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, body).retry_after(wait));
         }
         let mounted = Mounted { options: &self.options, home: &self.home, polled };
         self.handler.connect(version, connect, mounted).await
@@ -209,8 +217,9 @@ impl<H> fmt::Debug for WebSocketMount<H> {
 }
 
 fn refuse(refusal: Refusal) -> Response<Body> {
-    let mut response = Response::new(Body::from(refusal.body));
+    let mut response = Response::new(Body::from(refusal.body.clone()));
     *response.status_mut() = refusal.status;
+    *response.headers_mut() = refusal.into_headers();
     response
 }
 

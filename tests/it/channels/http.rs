@@ -130,3 +130,25 @@ async fn a_foreign_page_is_refused() {
         assert_eq!(status(&exchange_open(server.addr, &request).await), want, "{origin}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_that_takes_too_long_is_given_up() {
+    let limits = HttpLimits { route_timeout: Duration::from_millis(50), ..HttpLimits::default() };
+    let held = std::sync::Arc::new(());
+    let holds = held.clone();
+    let builder = Endpoint::builder()
+        .route(Method::GET, "/never", move |_| {
+            let holds = holds.clone();
+            async move {
+                std::future::pending::<()>().await;
+                drop(holds);
+                Response::new(Body::empty())
+            }
+        })
+        .route(Method::GET, "/hello", |_| async { Response::new(Body::from("hello")) })
+        .http_limits(limits);
+    let server = TestServer::start(builder).await;
+    assert_eq!(status(&exchange(server.addr, &head("GET", "/never", "")).await), "503");
+    assert_eq!(status(&exchange(server.addr, &head("GET", "/hello", "")).await), "200");
+    assert_eq!(std::sync::Arc::strong_count(&held), 2, "the handler has let go of what it held");
+}

@@ -1,14 +1,19 @@
 //! Mounts of sockets: their paths, who may connect, how fast, and what becomes of a `connect` that panics.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use heronry::telemetry::{self, Event};
+use heronry_channels::http::StatusCode;
 use heronry_channels::prelude::*;
 use heronry_channels::{CheckOrigin, ConnectsLimited, JoinLimited, Limits, Rate, SocketOptions};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::support::{Client, TestServer};
+use super::poller::Polled;
+use super::room::Lab;
+use crate::support::{Client, TestServer, within};
 
 /// Shows its channels the params that it was connected with.
 struct Mirror;
@@ -20,6 +25,10 @@ impl Socket for Mirror {
 
     async fn connect(&self, connect: &Connect) -> Result<Value, Refusal> {
         assert!(connect.params.get("boom").is_none(), "connect was asked to panic");
+        if connect.params.get("busy").is_some() {
+            let busy = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "slow down");
+            return Err(busy.retry_after(Duration::from_millis(1_500)));
+        }
         Ok(Value::Object(connect.params.as_map().clone()))
     }
 
@@ -173,4 +182,58 @@ async fn no_more_joins_than_the_rate() {
     });
     assert!(told.await.contains(&("params".to_owned(), "too many joins")));
     client.assert_alive().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_says_when_to_try_again() {
+    let options = SocketOptions { connects: Rate::per_second(1).burst(2), ..SocketOptions::default() };
+    let server = server(options).await;
+    let path = "/socket/websocket?vsn=2.0.0";
+    let busy = format!("{path}&busy=1");
+    let mut answers = Vec::new();
+    for path in [&*busy, path, path, path] {
+        if let Err(Error::Http(answer)) = Client::open(server.addr, path, &[]).await {
+            let after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+            answers.push((answer.status().as_u16(), after.map(str::to_owned)));
+        }
+    }
+    assert_eq!(answers[0], (429, Some("2".to_owned())));
+    assert_eq!(answers[1], (503, Some("1".to_owned())));
+
+    let polled = Polled::with(Mirror, SocketOptions::default()).await;
+    let answer = polled.request("GET", "vsn=2.0.0&busy=1", &[], "").await;
+    assert_eq!(answer.headers()["retry-after"], "2");
+    assert_eq!(super::poller::json_of(answer).await, json!({ "status": 403 }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_endpoint_at_two_addresses() {
+    let endpoint = Endpoint::builder().socket("/socket", Lab::default()).build().expect("described right");
+    let any = || SocketAddr::from(([127, 0, 0, 1], 0));
+    let bound = endpoint.bind(any()).and_then(|bound| bound.also(any())).expect("free ports");
+    let addrs: Vec<SocketAddr> = bound.local_addrs().collect();
+    assert_eq!((addrs.len(), addrs[0]), (2, bound.local_addr()));
+    let tree = Supervisor::one_for_one().child(bound.child_spec()).start().await.expect("it starts");
+    let mut clients = Vec::new();
+    for addr in &addrs {
+        let mut client = Client::connect(*addr, "").await;
+        client.join("room:a").await;
+        clients.push(client);
+    }
+    // A second set of processes would take the sockets from the first.
+    let again = endpoint.bind(any()).expect("a free port");
+    for second in [again.child_spec(), endpoint.sockets()] {
+        let error = Supervisor::one_for_one().child(second).start().await.expect_err("it runs already");
+        assert!(error.to_string().contains("Bound::also"), "{error}");
+    }
+    endpoint.broadcaster().broadcast("room:a", "news", Payload::empty()).expect("an object");
+    for client in &mut clients {
+        client.expect(json!([null, null, "room:a", "news", {}])).await;
+    }
+    let [first, second] = &mut clients[..] else { panic!("two clients") };
+    within("the end", async { tokio::join!(tree.stop(), first.close_code(), second.close_code()) }).await;
+    // Once it has ended it may run anew, anywhere.
+    let tree = Supervisor::one_for_one().child(again.child_spec()).start().await.expect("it starts");
+    Client::connect(again.local_addr(), "").await.assert_alive().await;
+    tree.stop().await;
 }

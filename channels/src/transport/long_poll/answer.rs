@@ -11,12 +11,15 @@ use serde::Serialize;
 
 use crate::body::Body;
 use crate::serializer::Frame;
+use crate::socket::Refusal;
 
 /// An answer.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// A status alone.
     Status(StatusCode),
+    /// To a client that is not let in.
+    Refused { status: StatusCode, headers: HeaderMap },
     /// To a poll.
     Messages { status: StatusCode, token: String, frames: Vec<Frame> },
     /// To the question of a browser which headers and methods a page may use.
@@ -43,6 +46,13 @@ impl Answer {
         Self::Status(StatusCode::GONE)
     }
 
+    /// The statuses that clients know: at 500 they try again, at 403 they don't. The headers of the refusal stay.
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        let again = refusal.status.is_server_error();
+        let status = if again { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::FORBIDDEN };
+        Self::Refused { status, headers: refusal.into_headers() }
+    }
+
     /// Allows the headers that the browser asks about.
     pub(super) fn preflight(request: &HeaderMap) -> Self {
         let asked = request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().map(HeaderValue::as_bytes);
@@ -56,6 +66,13 @@ impl Answer {
     pub(super) fn into_response(self) -> Response<Body> {
         let mut response = match self {
             Self::Status(status) => json(&StatusBody { status: status.as_u16() }),
+            Self::Refused { status, headers } => {
+                let mut response = json(&StatusBody { status: status.as_u16() });
+                // The transport's own win: without them the body can't be read.
+                let own = std::mem::replace(response.headers_mut(), headers);
+                response.headers_mut().extend(own);
+                response
+            }
             Self::Messages { status, token, frames } => {
                 let messages = frames.iter().filter_map(text).collect();
                 json(&MessagesBody { status: status.as_u16(), token: &token, messages })
