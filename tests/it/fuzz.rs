@@ -147,7 +147,9 @@ fn any_bytes_on_a_websocket() {
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         let answer = exchange(addr, &[request.as_bytes(), &frames].concat()).await?;
-        prop_assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+        // A client that was seen to close its half before it was answered is gone, and gets no answer.
+        let accepted = answer.is_empty() || answer.starts_with(b"HTTP/1.1 101 ");
+        prop_assert!(accepted, "{}", String::from_utf8_lossy(&answer));
         Ok(())
     });
 }
