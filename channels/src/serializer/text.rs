@@ -9,7 +9,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::message::MessageRef;
+use crate::message::{Message, MessageRef, Payload};
 
 /// A string that is borrowed unless it has escapes. (Serde's own `Cow` never borrows within an `Option`.)
 #[derive(Deserialize)]
@@ -26,6 +26,28 @@ pub(super) fn share(text: &ByteString, Str(value): Str<'_>) -> ByteString {
     match value {
         Cow::Borrowed(part) => text.slice_ref(part),
         Cow::Owned(own) => own.into(),
+    }
+}
+
+/// The fields of a message as its frame has them, whatever shape the protocol gives it.
+pub(super) struct Fields<'a> {
+    pub(super) join_ref: Option<RefField<'a>>,
+    pub(super) reference: Option<RefField<'a>>,
+    pub(super) topic: Str<'a>,
+    pub(super) event: Str<'a>,
+    pub(super) payload: &'a RawValue,
+}
+
+impl Fields<'_> {
+    /// The message, which shares the bytes of the frame.
+    pub(super) fn into_message(self, frame: &ByteString) -> Message {
+        Message {
+            join_ref: self.join_ref.map(|value| value.share(frame)),
+            reference: self.reference.map(|value| value.share(frame)),
+            topic: share(frame, self.topic),
+            event: share(frame, self.event),
+            payload: Payload::raw(frame, self.payload),
+        }
     }
 }
 

@@ -7,11 +7,10 @@ use std::fmt;
 use bytestring::ByteString;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
-use super::text::{RefField, Str, push_ref, push_string, share};
+use super::text::{Fields, Str, push_ref, push_string};
 use super::{DecodeError, EncodeError, Frame, Serializer};
-use crate::message::{Broadcast, Message, MessageRef, Payload, Reply};
+use crate::message::{Broadcast, Message, MessageRef, Reply};
 
 /// The V1 serializer. Phoenix's `Phoenix.Socket.V1.JSONSerializer`.
 #[derive(Clone, Copy, Debug)]
@@ -73,37 +72,25 @@ fn object(reference: Option<&MessageRef>, topic: &str, event: &str, payload: &[&
 }
 
 fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
-    let raw: Fields<'_> = serde_json::from_str(text).map_err(DecodeError::text)?;
-    Ok(Message {
-        join_ref: raw.join_ref.map(|value| value.share(text)),
-        reference: raw.reference.map(|value| value.share(text)),
-        topic: share(text, raw.topic),
-        event: share(text, raw.event),
-        payload: Payload::raw(text, raw.payload),
-    })
+    let Object(fields) = serde_json::from_str(text).map_err(DecodeError::text)?;
+    Ok(fields.into_message(text))
 }
 
 /// The fields, of which `join_ref` may be missing; others are ignored, and of two of one name the later counts.
-struct Fields<'a> {
-    join_ref: Option<RefField<'a>>,
-    reference: Option<RefField<'a>>,
-    topic: Str<'a>,
-    event: Str<'a>,
-    payload: &'a RawValue,
-}
+struct Object<'a>(Fields<'a>);
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct FieldsVisitor;
 
         impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
+            type Value = Object<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object with topic, event, payload and ref")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
                 use serde::de::Error;
                 let (mut join_ref, mut reference, mut topic, mut event, mut payload) =
                     (None, None, None, None, None);
@@ -119,13 +106,13 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                         }
                     }
                 }
-                Ok(Fields {
+                Ok(Object(Fields {
                     join_ref,
                     reference: reference.ok_or_else(|| A::Error::missing_field("ref"))?,
                     topic: topic.ok_or_else(|| A::Error::missing_field("topic"))?,
                     event: event.ok_or_else(|| A::Error::missing_field("event"))?,
                     payload: payload.ok_or_else(|| A::Error::missing_field("payload"))?,
-                })
+                }))
             }
         }
 

@@ -7,11 +7,10 @@ use std::fmt;
 use bytestring::ByteString;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
-use super::text::{RefField, Str, push_ref, push_string, share};
+use super::text::{Fields, push_ref, push_string};
 use super::{DecodeError, EncodeError, Frame, Serializer, binary};
-use crate::message::{Broadcast, Message, MessageRef, Payload, Reply};
+use crate::message::{Broadcast, Message, MessageRef, Reply};
 
 /// The V2 serializer. Phoenix's `Phoenix.Socket.V2.JSONSerializer`.
 #[derive(Clone, Copy, Debug)]
@@ -97,37 +96,25 @@ fn array(
 }
 
 fn decode_text(text: &ByteString) -> Result<Message, DecodeError> {
-    let raw: Fields<'_> = serde_json::from_str(text).map_err(DecodeError::text)?;
-    Ok(Message {
-        join_ref: raw.join_ref.map(|value| value.share(text)),
-        reference: raw.reference.map(|value| value.share(text)),
-        topic: share(text, raw.topic),
-        event: share(text, raw.event),
-        payload: Payload::raw(text, raw.payload),
-    })
+    let Array(fields) = serde_json::from_str(text).map_err(DecodeError::text)?;
+    Ok(fields.into_message(text))
 }
 
 /// The five fields; what follows them is ignored.
-struct Fields<'a> {
-    join_ref: Option<RefField<'a>>,
-    reference: Option<RefField<'a>>,
-    topic: Str<'a>,
-    event: Str<'a>,
-    payload: &'a RawValue,
-}
+struct Array<'a>(Fields<'a>);
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de> Deserialize<'de> for Array<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct FieldsVisitor;
 
         impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
+            type Value = Array<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array of join_ref, ref, topic, event and payload")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Fields<'de>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Array<'de>, A::Error> {
                 use serde::de::Error;
                 let missing = |at| A::Error::invalid_length(at, &self);
                 let join_ref = seq.next_element()?.ok_or_else(|| missing(0))?;
@@ -136,7 +123,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                 let event = seq.next_element()?.ok_or_else(|| missing(3))?;
                 let payload = seq.next_element()?.ok_or_else(|| missing(4))?;
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Fields { join_ref, reference, topic, event, payload })
+                Ok(Array(Fields { join_ref, reference, topic, event, payload }))
             }
         }
 

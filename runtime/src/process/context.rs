@@ -345,7 +345,7 @@ impl<M: Send + 'static> Context<M> {
         F: FnOnce(Context<N>) -> B,
         B: Future<Output: IntoExitReason> + Send + 'static,
     {
-        options.parent(self.pid()).linked(body, self.process.clone())
+        options.parent(self.pid()).linked(body, self.pid())
     }
 }
 

@@ -3,27 +3,30 @@
 //! One lock guards it all, is held for a few instructions, never around user code and never across an await. Wakers
 //! are taken out under the lock and called after it.
 
-use std::any::Any;
-use std::collections::VecDeque;
+mod any;
+mod end;
+
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
+pub(super) use end::Estate;
+
 use super::addr::SendError;
 use super::aside::Aside;
-use super::ask::{Asker, NotAsked, Places};
+use super::ask::Places;
 use super::at_exit::{Keeper, Keepers};
 use super::deposit::{Deposit, Outcome};
 use super::events::{MailboxFull, MailboxLong};
-use super::info::{Callback, ProcessInfo};
+use super::info::Callback;
 use super::letter::Letter;
 use super::links::Links;
 use super::mailbox::{Item, Mailbox, Overflow, Pushed};
 use super::monitors::Monitors;
 use super::post::Post;
-use super::signal::{Down, Exit, Info, Origin, Verdict, on_exit_signal};
+use super::signal::Origin;
 use super::spawn::SpawnOptions;
-use super::table::{AnyProcess, ProcessKind, ProcessStats};
+use super::table::{AnyProcess, ProcessKind};
 use super::watch::{ExitWatcher, Watchers};
 use super::{current, table};
 use crate::clock::Moment;
@@ -32,7 +35,7 @@ use crate::name::{Label, Name};
 use crate::pid::{Pid, Ref};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
-use crate::telemetry::{self, Event};
+use crate::telemetry::Event;
 use crate::unwind::drop_quietly;
 
 /// How exactly the time that a process has held a thread is kept: so that a `u32` reaches for five days of it.
@@ -109,13 +112,6 @@ impl<M> Default for Relations<M> {
 enum Kind {
     Plain,
     Letter,
-}
-
-/// Everything that a dead process leaves behind.
-pub(super) struct Estate<M> {
-    label: Label,
-    pub(super) unread: VecDeque<Item<M>>,
-    relations: Option<Box<Relations<M>>>,
 }
 
 impl<M> State<M> {
@@ -552,88 +548,6 @@ impl<M: Send + 'static> Process<M> {
     pub(super) fn set_task(&self, waker: &Waker) {
         self.state.lock().task = Some(waker.clone());
     }
-
-    /// The process takes nothing more and is not found any more; what it leaves is returned.
-    pub(super) fn close(&self, reason: &ExitReason) -> Estate<M> {
-        // Name, entries and pid go before anybody can see the end: who waited for it finds the ground clear.
-        let (name, keepers, post) = {
-            let mut state = self.state.lock();
-            state.end = Some(reason.clone());
-            self.doomed.store(true, Ordering::Release);
-            let relations = state.relations.as_mut();
-            let taken =
-                relations.map(|own| (own.name.take(), std::mem::take(&mut own.keepers), own.post.take()));
-            taken.unwrap_or_default()
-        };
-        if let Some(name) = name {
-            super::names::forget(&name, self.pid);
-        }
-        keepers.let_go(self.pid);
-        table::remove(self.pid);
-        match post {
-            Some(post) => post.hand_back(self, reason, || self.shut()),
-            None => self.shut(),
-        }
-    }
-
-    /// From now on the end can be seen.
-    fn shut(&self) -> Estate<M> {
-        let mut state = self.state.lock();
-        state.exited = true;
-        state.receiver = None;
-        state.task = None;
-        Estate {
-            label: state.label.clone(),
-            unread: state.mailbox.close(),
-            relations: state.relations.take(),
-        }
-    }
-
-    /// Tells links, monitors and watchers, and gives the unread messages back to be dropped.
-    pub(super) fn announce(&self, estate: Estate<M>, reason: &ExitReason) -> VecDeque<Item<M>> {
-        let unread = estate.unread.iter().filter(|item| item.is_message()).count();
-        if unread > 0 {
-            telemetry::emit(&super::events::DeadLetters {
-                pid: self.pid,
-                label: estate.label.clone(),
-                reason: reason.clone(),
-                message: std::any::type_name::<M>(),
-                count: unread,
-            });
-        }
-        if !reason.is_orderly() {
-            telemetry::emit(&super::events::ProcessCrashed {
-                pid: self.pid,
-                label: estate.label,
-                reason: reason.clone(),
-                unread,
-            });
-        }
-        let Some(relations) = estate.relations else { return estate.unread };
-        for waker in relations.senders {
-            waker.wake();
-        }
-        // Links before watchers: who waits for a process that it is linked with dies of the link, on every thread, and
-        // does not go on for a while with the error.
-        for far in relations.links.drain().filter_map(table::find) {
-            far.exit_signal(self.pid, reason.clone(), Origin::Link);
-        }
-        for watcher in relations.watchers {
-            watcher.exited(reason);
-        }
-        let (watching, watched_by) = relations.monitors.into_parts();
-        for (reference, target) in watching {
-            if let Some(far) = table::find(target) {
-                far.remove_watcher(reference);
-            }
-        }
-        for (reference, watcher) in watched_by {
-            if let Some(far) = table::find(watcher) {
-                far.down(reference, self.pid, reason);
-            }
-        }
-        estate.unread
-    }
 }
 
 fn wake_receiver<M>(mut state: MutexGuard<'_, State<M>>) {
@@ -641,154 +555,6 @@ fn wake_receiver<M>(mut state: MutexGuard<'_, State<M>>) {
     drop(state);
     if let Some(waker) = waker {
         waker.wake();
-    }
-}
-
-impl<M: Send + 'static> AnyProcess for Process<M> {
-    fn pid(&self) -> Pid {
-        self.pid
-    }
-
-    fn exit_signal(&self, from: Pid, reason: ExitReason, origin: Origin) {
-        let mut state = self.state.lock();
-        if state.end.is_some() {
-            return;
-        }
-        if origin == Origin::Link && !state.relations().links.remove(from) {
-            return; // unlinked meanwhile
-        }
-        match on_exit_signal(state.trap_exit, origin, current::is_in(self.pid), &reason) {
-            Verdict::Ignore => {}
-            Verdict::Deliver => {
-                state.mailbox.push_info(Info::Exit(Exit { from, reason }));
-                wake_receiver(state);
-            }
-            Verdict::Die(reason) => self.die(state, reason),
-        }
-    }
-
-    fn add_link(&self, with: Pid) -> bool {
-        let mut state = self.state.lock();
-        if state.exit_reason().is_some() {
-            return false;
-        }
-        state.relations().links.insert(with);
-        true
-    }
-
-    fn remove_link(&self, with: Pid) {
-        self.state.lock().relations().links.remove(with);
-    }
-
-    fn add_watcher(&self, reference: Ref, watcher: Pid) -> bool {
-        let mut state = self.state.lock();
-        if state.exit_reason().is_some() {
-            return false;
-        }
-        state.relations().monitors.add_watcher(reference, watcher);
-        true
-    }
-
-    fn remove_watcher(&self, reference: Ref) {
-        self.state.lock().relations().monitors.remove_watcher(reference);
-    }
-
-    fn watch_exit(&self, watcher: Arc<dyn ExitWatcher>) -> Result<(), ExitReason> {
-        let mut state = self.state.lock();
-        if let Some(reason) = state.exit_reason() {
-            return Err(reason.clone());
-        }
-        state.relations().watchers.push(watcher);
-        Ok(())
-    }
-
-    fn ask(&self, asker: Box<dyn Asker>, watcher: Arc<dyn ExitWatcher>) -> Result<(), NotAsked> {
-        let mut state = self.state.lock();
-        if let Some(reason) = state.exit_reason() {
-            return Err(NotAsked::Exited(reason.clone()));
-        }
-        let relations = state.relations();
-        let ask = relations.asks.get_or_insert_default().take(asker).ok_or(NotAsked::Full)?;
-        relations.watchers.push(watcher);
-        state.mailbox.push_ask(ask);
-        wake_receiver(state);
-        Ok(())
-    }
-
-    fn down(&self, reference: Ref, pid: Pid, reason: &ExitReason) {
-        let mut state = self.state.lock();
-        if state.exit_reason().is_some() || state.relations().monitors.unwatch(reference).is_none() {
-            return;
-        }
-        state.mailbox.push_info(Info::Down(Down { reference, pid, reason: reason.clone() }));
-        wake_receiver(state);
-    }
-
-    fn set_name(&self, name: &Name) -> bool {
-        let mut state = self.state.lock();
-        if state.end.is_some() || state.relations().name.is_some() {
-            return false;
-        }
-        state.relations().name = Some(name.clone());
-        true
-    }
-
-    fn take_name(&self) -> Option<Name> {
-        self.state.lock().relations().name.take()
-    }
-
-    fn stats(&self) -> ProcessStats {
-        let state = self.state.lock();
-        let relations = state.relations.as_deref();
-        ProcessStats {
-            pid: self.pid,
-            parent: self.parent,
-            kind: self.kind,
-            label: state.label.clone(),
-            name: relations.and_then(|relations| relations.name.clone()),
-            restarts: self.restarts,
-            mailbox_len: state.mailbox.len() + self.elsewhere(),
-            mailbox_len_max: state.mailbox.peak(),
-            handled: self.handled.load(Ordering::Relaxed),
-            links: relations.map_or(0, |relations| relations.links.len()),
-            monitors: relations.map_or(0, |relations| relations.monitors.watching_len()),
-            started_at: self.started_at.instant(),
-        }
-    }
-
-    fn info(&self) -> ProcessInfo {
-        let stats = self.stats();
-        let state = self.state.lock();
-        let relations = state.relations.as_deref();
-        ProcessInfo {
-            pid: stats.pid,
-            parent: stats.parent,
-            label: stats.label,
-            name: stats.name,
-            supervisor: stats.kind == ProcessKind::Supervisor,
-            trap_exit: state.trap_exit,
-            restarts: stats.restarts,
-            links: relations.map_or_else(Vec::new, |relations| relations.links.pids()),
-            monitors: relations.map_or_else(Vec::new, |relations| relations.monitors.watching()),
-            monitored_by: relations.map_or_else(Vec::new, |relations| relations.monitors.watched_by()),
-            mailbox_len: stats.mailbox_len,
-            mailbox_len_max: stats.mailbox_len_max,
-            mailbox_limit: state.mailbox.limit(),
-            handled: stats.handled,
-            callback: Callback::from_bits(self.callback.load(Ordering::Relaxed)),
-            running: RUNNING_STEP * self.running_steps.load(Ordering::Relaxed),
-            started_at: self.started_at.instant(),
-        }
-    }
-
-    fn sample(&self, time: Duration) {
-        let steps = u32::try_from(time.as_micros() / RUNNING_STEP.as_micros()).unwrap_or(u32::MAX);
-        let so_far = self.running_steps.load(Ordering::Relaxed);
-        self.running_steps.store(so_far.saturating_add(steps), Ordering::Relaxed);
-    }
-
-    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
     }
 }
 

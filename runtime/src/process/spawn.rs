@@ -11,7 +11,7 @@ use super::mailbox::{MAILBOX_ALARM_DEFAULT, MAILBOX_LIMIT_DEFAULT, Overflow};
 use super::names::{self, RegisterError};
 use super::post::Tenant;
 use super::run::Run;
-use super::table::{self, AnyProcess, ProcessKind};
+use super::table::{self, ProcessKind};
 use crate::exit::{ExitReason, IntoExitReason};
 use crate::name::{Label, Name};
 use crate::pid::Pid;
@@ -146,14 +146,15 @@ impl SpawnOptions {
         start(prepare(&self), body)
     }
 
-    pub(super) fn linked<M, F, B>(self, body: F, with: Arc<dyn AnyProcess>) -> Addr<M>
+    pub(super) fn linked<M, F, B>(self, body: F, with: Pid) -> Addr<M>
     where
         M: Send + 'static,
         F: FnOnce(Context<M>) -> B,
         B: Future<Output: IntoExitReason> + Send + 'static,
     {
         let process = prepare(&self);
-        link(&process, &*with);
+        // A context may have outlived its process: then the new one begins with the exit signal, as with any link.
+        process.link(with);
         start(process, body)
     }
 
@@ -232,11 +233,6 @@ pub(super) fn prepare<M: Send + 'static>(options: &SpawnOptions) -> Arc<Process<
     let process = Arc::new(Process::new(options));
     table::insert(process.clone());
     process
-}
-
-fn link<M: Send + 'static>(process: &Process<M>, with: &dyn AnyProcess) {
-    process.add_link(with.pid());
-    with.add_link(process.pid());
 }
 
 fn start<M, F, B>(process: Arc<Process<M>>, body: F) -> Addr<M>

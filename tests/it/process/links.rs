@@ -233,3 +233,13 @@ async fn an_exit_signal_to_nobody_says_so() {
     within("its end", there.wait()).await;
     assert!(!process::is_alive(there.pid()));
 }
+
+#[tokio::test]
+async fn a_process_spawned_with_a_link_to_one_that_has_ended_ends_too() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let gone = spawn(|ctx: Context<()>| async move { drop(tell.send(ctx)) });
+    let ctx = within("its context", told).await.unwrap();
+    within("its end", gone.wait()).await;
+    let orphan = ctx.spawn_link(process::SpawnOptions::new(), |_: Context<()>| std::future::pending::<()>());
+    assert_eq!(within("the end", orphan.wait()).await, ExitReason::NoProc);
+}

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::message::Payload;
 
 fn decode(text: &str) -> Result<Message, DecodeError> {
     V1.decode(Frame::Text(text.into()))
