@@ -22,6 +22,9 @@ const BUDGET: u32 = 128;
 thread_locals! {
     static PID: Cell<Option<Pid>> = const { Cell::new(None) };
     static BUDGET_LEFT: Cell<u32> = const { Cell::new(0) };
+    // Whether there is something in the two below, which have destructors: a poll looks at these only.
+    static PANICKED: Cell<bool> = const { Cell::new(false) };
+    static DROPPED_A_SLOT: Cell<bool> = const { Cell::new(false) };
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
     static FORGIVEN: RefCell<Vec<Arc<dyn ExitWatcher>>> = const { RefCell::new(Vec::new()) };
 }
@@ -47,7 +50,7 @@ impl Drop for Entered {
     fn drop(&mut self) {
         PID.set(self.before);
         BUDGET_LEFT.set(self.budget_before);
-        watchdog::turn_to(self.seat_before);
+        watchdog::turn_back(self.seat_before);
     }
 }
 
@@ -74,12 +77,13 @@ pub(super) fn spend() -> bool {
 /// Notes a call whose reply slot was dropped by the process that is being polled. Whether its caller hears "no reply"
 /// or the exit reason is known only when the poll is over.
 pub(crate) fn forgive_later(watcher: Arc<dyn ExitWatcher>) {
+    DROPPED_A_SLOT.set(true);
     FORGIVEN.with_borrow_mut(|forgiven| forgiven.push(watcher));
 }
 
 /// The calls noted during this poll.
 pub(crate) fn take_forgiven() -> Vec<Arc<dyn ExitWatcher>> {
-    FORGIVEN.with_borrow_mut(std::mem::take)
+    if DROPPED_A_SLOT.replace(false) { FORGIVEN.with_borrow_mut(std::mem::take) } else { Vec::new() }
 }
 
 /// Runs code that belongs to a process though another task or thread runs it, as if the process did: it is `self`, and a
@@ -122,6 +126,7 @@ pub(super) fn install_panic_hook() {
             if PID.get().is_none() {
                 return usual(info);
             }
+            PANICKED.set(true);
             LOCATION.set(info.location().map(ToString::to_string));
             if !log::has_reader() {
                 stderr::panic(|| usual(info));
@@ -133,7 +138,9 @@ pub(super) fn install_panic_hook() {
 /// Forgets where the last panic was: one that is raised again (`resume_unwind`) has no place of its own, and must not be
 /// given another's.
 pub(crate) fn forget_location() {
-    LOCATION.take();
+    if PANICKED.replace(false) {
+        LOCATION.take();
+    }
 }
 
 /// The exit reason for a payload that `catch_unwind` caught on this thread.

@@ -1,11 +1,12 @@
 //! The watchdog: names what holds a scheduler thread for too long. Erlang's `system_monitor` with `long_schedule`.
 //!
-//! Every thread that polls processes has a seat here, where it writes which one it polls and how many polls it has begun
-//! and ended: two relaxed stores a poll, no clock. One thread of the operating system looks at the seats every few
+//! Every thread that polls processes has a seat here, where it writes which one it polls and how many polls it has begun:
+//! three relaxed stores a poll, no clock. One thread of the operating system looks at the seats every few
 //! milliseconds. A seat that shows the same poll for too long is reported while it lasts, and once more when it is over.
 
+use std::cell::Cell;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once, Weak};
 use std::time::{Duration, Instant};
 
 use super::events::LongSchedule;
@@ -28,19 +29,37 @@ const IDLE_TICK: Duration = Duration::from_millis(10);
 
 /// In microseconds; 0 is off.
 static LONG_SCHEDULE: AtomicU64 = AtomicU64::new(LONG_SCHEDULE_DEFAULT.as_micros() as u64);
-static SEATS: Mutex<Vec<Weak<Seat>>> = Mutex::new(Vec::new());
+/// Seats that the watchdog has not seen yet.
+static NEW: Mutex<Vec<&'static Seat>> = Mutex::new(Vec::new());
+/// Seats of threads that have ended, for those to come: there are never more seats than there were threads at once.
+static LEFT: Mutex<Vec<&'static Seat>> = Mutex::new(Vec::new());
 
-/// What one thread polls now.
+/// What one thread polls now. In a cache line of its own: it is written at each poll.
 #[derive(Default)]
+#[repr(align(64))]
 struct Seat {
     /// The id of the process, or 0.
     pid: AtomicU64,
-    /// Polls begun and polls ended; written by the thread alone.
+    /// Polls begun; written by the thread alone.
     turns: AtomicU64,
 }
 
 thread_local! {
-    static SEAT: Arc<Seat> = take_seat();
+    // Without a destructor, so that a poll pays for no check of whether that ran.
+    static SEAT: Cell<Option<&'static Seat>> = const { Cell::new(None) };
+    static LEAVING: Leaving = const { Leaving };
+}
+
+/// Gives the seat back when its thread ends.
+struct Leaving;
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some(seat) = SEAT.take() {
+            seat.pid.store(0, Ordering::Relaxed);
+            LEFT.lock().push(seat);
+        }
+    }
 }
 
 /// Reports processes that hold a scheduler thread for longer than this by the event [`LongSchedule`]; `None` never. For
@@ -61,34 +80,46 @@ pub fn set_long_schedule(after: Option<Duration>) {
     LONG_SCHEDULE.store(micros, Ordering::Relaxed);
 }
 
-/// This thread polls that process from now on; what it polled before.
+/// This thread begins to poll that process; what it polled before.
 pub(super) fn turn_to(pid: u64) -> u64 {
-    if cfg!(all(test, heronry_loom)) {
-        return 0; // a model has no time, and no thread beside its own
-    }
-    SEAT.try_with(|seat| {
-        seat.turns.store(seat.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        let before = seat.pid.load(Ordering::Relaxed);
-        seat.pid.store(pid, Ordering::Relaxed);
-        before
-    })
-    .unwrap_or(0)
+    let Some(seat) = SEAT.get().or_else(take_seat) else { return 0 };
+    seat.turns.store(seat.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    let before = seat.pid.load(Ordering::Relaxed);
+    seat.pid.store(pid, Ordering::Relaxed);
+    before
 }
 
-fn take_seat() -> Arc<Seat> {
-    let seat = Arc::new(Seat::default());
-    SEATS.lock().push(Arc::downgrade(&seat));
+/// This thread goes on with what it polled before.
+pub(super) fn turn_back(before: u64) {
+    if let Some(seat) = SEAT.get() {
+        seat.pid.store(before, Ordering::Relaxed);
+    }
+}
+
+/// A seat for this thread; none if it is about to end.
+#[cold]
+fn take_seat() -> Option<&'static Seat> {
+    if cfg!(all(test, heronry_loom)) {
+        return None; // a model has no time, and no thread beside its own
+    }
+    LEAVING.try_with(|_| ()).ok()?;
+    let seat = LEFT.lock().pop().unwrap_or_else(|| {
+        let seat: &'static Seat = Box::leak(Box::default());
+        NEW.lock().push(seat);
+        seat
+    });
+    SEAT.set(Some(seat));
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         // Without it nothing is reported and all else works: no reason to fail a spawn.
         drop(std::thread::Builder::new().name("heronry-watchdog".to_owned()).spawn(watch));
     });
-    seat
+    Some(seat)
 }
 
 /// A seat as the watchdog saw it last.
 struct Watched {
-    seat: Weak<Seat>,
+    seat: &'static Seat,
     turns: u64,
     pid: u64,
     since: Instant,
@@ -109,25 +140,23 @@ fn watch() {
         let idle = looked_at.duration_since(ran_at) > IDLE_AFTER;
         std::thread::sleep(if idle { tick.max(IDLE_TICK) } else { tick });
         let now = Instant::now();
-        for seat in SEATS.lock().drain(..) {
+        for seat in NEW.lock().drain(..) {
             watched.push(Watched { seat, turns: 0, pid: 0, since: now, reported: false });
         }
-        watched.retain_mut(|watched| {
-            let Some(seat) = watched.seat.upgrade() else { return false };
-            if watched.look(&seat, now, now.duration_since(looked_at), long) {
+        for watched in &mut watched {
+            if watched.look(now, now.duration_since(looked_at), long) {
                 ran_at = now;
             }
-            true
-        });
+        }
         looked_at = now;
     }
 }
 
 impl Watched {
     /// Whether anything ran since the last look.
-    fn look(&mut self, seat: &Seat, now: Instant, step: Duration, long: Duration) -> bool {
-        let turns = seat.turns.load(Ordering::Relaxed);
-        let pid = seat.pid.load(Ordering::Relaxed);
+    fn look(&mut self, now: Instant, step: Duration, long: Duration) -> bool {
+        let turns = self.seat.turns.load(Ordering::Relaxed);
+        let pid = self.seat.pid.load(Ordering::Relaxed);
         let held = now.duration_since(self.since);
         if pid != 0
             && let Some(process) = Pid::from_id(pid).and_then(table::find)
@@ -138,7 +167,7 @@ impl Watched {
             if self.reported {
                 report(self.pid, held, true);
             }
-            *self = Self { seat: self.seat.clone(), turns, pid, since: now, reported: false };
+            *self = Self { seat: self.seat, turns, pid, since: now, reported: false };
             return true;
         }
         if pid != 0 && !self.reported && !long.is_zero() && held >= long {
