@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use super::rate::{RateLimit, Verdict, WINDOW};
 use crate::clock;
-use crate::sync::Mutex;
+use crate::sync::outside::Mutex;
 
 static LIMIT: Mutex<Option<RateLimit>> = Mutex::new(None);
 
