@@ -1,3 +1,5 @@
+//! What is counted as right and what is noticed as wrong, and how scenarios are read.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,3 +1,5 @@
+//! Frames and messages as they are on the wire: whole, in pieces, and refused.
+
 use super::*;
 
 fn masked(payload: &[u8]) -> Vec<u8> {

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use super::reply::{ReplyTo, slot};
 use crate::exit::ExitReason;
-use crate::process::{self, Addr, SendError, StableAddr};
+use crate::pid::Pid;
+use crate::process::{self, Addr, ExitWatcher, SendError, StableAddr};
 
 /// A call that gave no reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,24 +86,11 @@ impl<M: Send + 'static> Addr<M> {
         make: impl FnOnce(ReplyTo<T>) -> M,
         time: Option<Duration>,
     ) -> Result<T, CallError> {
-        let (reply_to, pending) = slot(Some(self.pid()));
-        let mut pending = pending.within(time);
-        let mut message = Some(make(reply_to));
-        let watcher = pending.watcher();
-        poll_fn(|cx| {
-            if message.is_some()
-                && let Poll::Ready(Err(error)) = self.process().poll_push(cx, &mut message, Some(&watcher))
-            {
-                return Poll::Ready(Err(match error {
-                    SendError::Full(_) => CallError::Full,
-                    SendError::NoProc(_) => {
-                        CallError::Exited(self.exit_reason().unwrap_or(ExitReason::NoProc))
-                    }
-                }));
-            }
-            Pin::new(&mut pending).poll(cx)
-        })
-        .await
+        let ended = || self.exit_reason();
+        let push = |cx: &mut TaskContext<'_>, message: &mut _, watcher: &_| {
+            self.process().poll_push(cx, message, Some(watcher))
+        };
+        ask(Some(self.pid()), make, time, push, ended).await
     }
 }
 
@@ -124,21 +113,40 @@ impl<M: Send + 'static> StableAddr<M> {
         if self.addr().is_some_and(|addr| process::is_in(addr.pid())) {
             return Err(CallError::CallingSelf);
         }
-        let (reply_to, pending) = slot(None);
-        let mut pending = pending.within(Some(timeout));
-        let mut message = Some(make(reply_to));
-        let watcher = pending.watcher();
-        poll_fn(|cx| {
-            if message.is_some()
-                && let Poll::Ready(Err(error)) = self.poll_push(cx, &mut message, Some(&watcher))
-            {
-                return Poll::Ready(Err(match error {
-                    SendError::Full(_) => CallError::Full,
-                    SendError::NoProc(_) => CallError::Exited(self.given_up().unwrap_or(ExitReason::NoProc)),
-                }));
-            }
-            Pin::new(&mut pending).poll(cx)
-        })
-        .await
+        let ended = || self.given_up();
+        let push = |cx: &mut TaskContext<'_>, message: &mut _, watcher: &_| {
+            self.poll_push(cx, message, Some(watcher))
+        };
+        ask(None, make, Some(timeout), push, ended).await
     }
+}
+
+/// A call to whatever `push` sends to; `ended` says why that takes nothing any more.
+async fn ask<M, T: Send + 'static>(
+    callee: Option<Pid>,
+    make: impl FnOnce(ReplyTo<T>) -> M,
+    time: Option<Duration>,
+    mut push: impl FnMut(
+        &mut TaskContext<'_>,
+        &mut Option<M>,
+        &Arc<dyn ExitWatcher>,
+    ) -> Poll<Result<(), SendError<M>>>,
+    ended: impl Fn() -> Option<ExitReason>,
+) -> Result<T, CallError> {
+    let (reply_to, pending) = slot(callee);
+    let mut pending = pending.within(time);
+    let mut message = Some(make(reply_to));
+    let watcher = pending.watcher();
+    poll_fn(|cx| {
+        if message.is_some()
+            && let Poll::Ready(Err(error)) = push(cx, &mut message, &watcher)
+        {
+            return Poll::Ready(Err(match error {
+                SendError::Full(_) => CallError::Full,
+                SendError::NoProc(_) => CallError::Exited(ended().unwrap_or(ExitReason::NoProc)),
+            }));
+        }
+        Pin::new(&mut pending).poll(cx)
+    })
+    .await
 }

@@ -1,3 +1,5 @@
+//! The end of an application by a table: what is asked, what is over, what is overdue.
+
 use std::time::Duration;
 
 use super::{Action, Ask, Deadlines, Event, Outcome, Shutdown, Signal};

@@ -1,3 +1,5 @@
+//! What the ends of ractor actors are as exit reasons.
+
 use super::{ExitError, of_failure, of_stop};
 use crate::exit::ExitReason;
 

@@ -1,3 +1,5 @@
+//! The window by itself: room is taken, given back, and waited for.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
