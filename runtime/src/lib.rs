@@ -59,9 +59,11 @@ mod sync;
 mod unwind;
 
 pub mod application;
+pub mod engine;
 pub mod group;
 pub mod guides;
 pub mod inspect;
+pub mod node;
 pub mod prelude;
 pub mod process;
 pub mod pubsub;
