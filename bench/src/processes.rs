@@ -46,7 +46,7 @@ cast1_per_s         one sender (yields every 128 messages) to one receiver, unti
 cast4_per_s         four such senders to one receiver, 1,000,000 each
 ring_per_s          hops per second of one token around 10,000 processes: 3,000,000
 restart_per_s       restarts of the one child of a one_for_one supervisor that allows any number, 30,000: the child sends
-                    itself a message as it starts, which makes it panic (Erlang: exit). Null: it has no supervisors
+                    itself a message as it starts, which makes it panic (Erlang: exit) with a literal. Null: it has no supervisors
 cpu_us              microseconds of user and system time of each spawn, message, call, hop or restart, all threads
                     (Erlang's schedulers spin while they wait, which counts)
 The last argument of `measure` replaces the number of processes, messages, calls or restarts (cast4: of each sender).

@@ -6,7 +6,7 @@ use ::heronry::prelude::*;
 use ::heronry::supervisor::SupervisorRef;
 
 use super::gate::{DONE, STARTED};
-use super::library::{CALL_TIMEOUT, CRASH, Error, Library};
+use super::library::{CALL_TIMEOUT, Error, Library};
 
 pub(super) struct Heronry;
 
@@ -112,6 +112,6 @@ impl Server for Crasher {
     }
 
     async fn handle(&mut self, (): (), _: &mut Context<()>) -> Next {
-        panic!("{CRASH}")
+        panic!("crash")
     }
 }

@@ -6,7 +6,7 @@ use ::kameo::error::Infallible;
 use ::kameo::prelude::{Actor, ActorRef, Context, Message, Spawn, mailbox};
 
 use super::gate::{DONE, STARTED};
-use super::library::{CALL_TIMEOUT, CRASH, Error, Library};
+use super::library::{CALL_TIMEOUT, Error, Library};
 
 pub(super) struct Kameo;
 
@@ -149,6 +149,6 @@ impl Message<Crash> for Crasher {
     type Reply = ();
 
     async fn handle(&mut self, Crash: Crash, _: &mut Context<Self, ()>) {
-        panic!("{CRASH}")
+        panic!("crash")
     }
 }

@@ -7,9 +7,6 @@ pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 /// The timeout of each call, Erlang's default.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What makes a child crash.
-pub(super) const CRASH: &str = "crash";
-
 /// One library of processes.
 pub(super) trait Library {
     /// The address of a process that passes tokens on. It arrives at [`STARTED`](super::gate::STARTED) when it runs,

@@ -4,7 +4,7 @@ use ::ractor::rpc::CallResult;
 use ::ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use super::gate::{DONE, STARTED};
-use super::library::{CALL_TIMEOUT, CRASH, Error, Library};
+use super::library::{CALL_TIMEOUT, Error, Library};
 
 pub(super) struct Ractor;
 
@@ -150,6 +150,6 @@ impl Actor for Crasher {
     }
 
     async fn handle(&self, _: ActorRef<()>, (): (), (): &mut ()) -> Result<(), ActorProcessingErr> {
-        panic!("{CRASH}")
+        panic!("crash")
     }
 }

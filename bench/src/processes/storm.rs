@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::bystanders::Bystanders;
-use super::library::{CRASH, Error};
+use super::library::Error;
 use super::tally::Tally;
 
 /// How many children panic, beside each other.
@@ -41,7 +41,7 @@ impl Server for Crasher {
 
     async fn handle(&mut self, (): (), _: &mut Context<()>) -> Next {
         if self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok() {
-            panic!("{CRASH}");
+            panic!("crash");
         }
         Next::Continue
     }
