@@ -6,11 +6,18 @@
 //!
 //! Pure: the seam; the implementors are in the folder.
 
+mod backlog;
+mod courier;
+mod events;
+mod local;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+pub use events::{DropCause, FramesDropped, ReceiverPanicked};
+pub use local::{LOCAL_PAYLOAD_BYTES_MAX, Local, LocalHub};
 
 use crate::node::NodeId;
 
@@ -70,8 +77,10 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     /// What it can do; the same for the engine's whole life.
     fn caps(&self) -> Caps;
 
-    /// Begins to receive: from now on `receiver` is told of every event, heartbeats and this node's own inbox included. A second
-    /// call replaces the receiver.
+    /// Begins to receive: `receiver` is told which lanes are up, and from now on of every event, heartbeats and this node's own
+    /// inbox included. A second call replaces the receiver. Once stopped, it does nothing.
+    ///
+    /// The engine holds the receiver until it is [stopped](Engine::stop), so a receiver that holds the engine ends with that alone.
     fn start(&self, receiver: Arc<dyn Receiver>);
 
     /// Gives a frame on its way to every node that wants the subject; whether this node gets it back is the engine's choice.
@@ -93,7 +102,8 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     fn stop(&self, deadline: Duration);
 }
 
-/// Where an engine delivers. Called from the engine's own tasks, for one lane in one at a time: it must not wait.
+/// Where an engine delivers. Called from the engine's own tasks, for one lane in one at a time: it must not wait. If it panics,
+/// the event is lost and the engine goes on.
 pub trait Receiver: Send + Sync + 'static {
     /// Takes an event.
     fn receive(&self, event: Event);
@@ -158,6 +168,15 @@ impl Subject {
             Self::Heartbeats | Self::Tracker(..) => Lane::Control,
             Self::Inbox(_, lane) => *lane,
         }
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Control => "control",
+            Self::Data => "data",
+        })
     }
 }
 
