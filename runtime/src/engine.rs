@@ -10,6 +10,8 @@ mod backlog;
 mod courier;
 mod events;
 mod local;
+#[cfg(feature = "testing")]
+pub mod sim;
 
 use std::fmt;
 use std::sync::Arc;
@@ -157,6 +159,16 @@ impl ShardId {
     /// The number.
     pub fn get(self) -> u16 {
         self.0
+    }
+}
+
+impl Event {
+    /// The lane that it came on.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Frame { subject, .. } => subject.lane(),
+            Self::Up(lane) | Self::Down(lane) | Self::Gap(lane) => *lane,
+        }
     }
 }
 
