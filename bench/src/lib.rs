@@ -1,5 +1,5 @@
 //! What the programs of this package share: reading what the system says of a process; the measurements of `processes`;
-//! the load generator, and the suite that `compare` runs with it.
+//! the load generator, and the suite that `compare` runs with it; the pieces of work whose instructions are counted.
 
 use std::io;
 
@@ -7,6 +7,7 @@ pub mod compare;
 pub mod load;
 pub mod processes;
 mod wire;
+pub mod work;
 
 /// What ends a program of this package.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

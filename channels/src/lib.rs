@@ -97,7 +97,7 @@ pub use message::{Broadcast, Message, MessageRef, Payload, PayloadError, Reply, 
 pub use params::{Params, ParamsError};
 pub use rate::Rate;
 pub use raw::{RawAddr, RawConnection, RawSocket};
-pub use serializer::{DecodeError, EncodeError, Frame, Serializer, Serializers};
+pub use serializer::{DecodeError, EncodeError, Frame, Serializer, Serializers, V1, V2};
 pub use socket::{
     BroadcastDropped, ChannelMailboxFull, ChannelRestart, ChannelRestarted, Conflation, Connect,
     ConnectsLimited, ControlKind, JoinLimited, Limits, Overload, Peer, Refusal, RouteError, Routes, Socket,

@@ -15,6 +15,8 @@ use std::fmt;
 use bytes::Bytes;
 use bytestring::ByteString;
 pub use choice::Serializers;
+pub use v1::V1;
+pub use v2::V2;
 
 use crate::message::{Broadcast, Message, MessageRef, Payload, Reply, WithoutValue};
 

@@ -1,4 +1,4 @@
-//! Tests that need more than this workspace: a browser, Node with npm packages, the release binaries.
+//! Tests that need more than this workspace: a browser, Node with npm packages, valgrind, the release binaries.
 //!
 //! They change something, then wait for what it should lead to; none waits for a fixed time.
 
@@ -12,6 +12,7 @@ mod conformance;
 mod footprint;
 mod golden;
 mod in_axum;
+mod instructions;
 mod phoenix_js;
 mod trials;
 

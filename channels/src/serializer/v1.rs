@@ -13,8 +13,18 @@ use super::{DecodeError, EncodeError, Frame, Serializer};
 use crate::message::{Broadcast, Message, MessageRef, Reply};
 
 /// The V1 serializer. Phoenix's `Phoenix.Socket.V1.JSONSerializer`.
+///
+/// [`Serializers::default`](crate::Serializers) holds it already; alone it is the inner part of a serializer of your own.
+///
+/// ```
+/// use heronry_channels::{Frame, Serializer, V1};
+///
+/// let frame = Frame::Text(r#"{"topic":"room:lobby","event":"shout","payload":{"text":"hi"},"ref":"2"}"#.into());
+/// assert_eq!(&*V1.decode(frame)?.topic, "room:lobby");
+/// # Ok::<(), heronry_channels::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct V1;
+pub struct V1;
 
 impl Serializer for V1 {
     fn decode(&self, frame: Frame) -> Result<Message, DecodeError> {

@@ -13,8 +13,19 @@ use super::{DecodeError, EncodeError, Frame, Serializer, binary};
 use crate::message::{Broadcast, Message, MessageRef, Reply};
 
 /// The V2 serializer. Phoenix's `Phoenix.Socket.V2.JSONSerializer`.
+///
+/// [`Serializers::default`](crate::Serializers) holds it already; alone it is the inner part of a serializer of your own.
+///
+/// ```
+/// use heronry_channels::{Frame, Serializer, V2};
+///
+/// let frame = Frame::Text(r#"["1","2","room:lobby","shout",{"text":"hi"}]"#.into());
+/// let message = V2.decode(frame)?;
+/// assert_eq!((&*message.topic, &*message.event), ("room:lobby", "shout"));
+/// # Ok::<(), heronry_channels::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct V2;
+pub struct V2;
 
 impl Serializer for V2 {
     fn decode(&self, frame: Frame) -> Result<Message, DecodeError> {
