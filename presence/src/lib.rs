@@ -1,4 +1,19 @@
 //! Tracker and Presence for Heronry: who is where, over many nodes.
-//!
-//! Nothing is public here yet. The name is held by an empty crate so that the workspace has its final shape: presence
-//! stands on channels, which stand on the runtime, and nothing points the other way.
+#![allow(dead_code, unused_imports, reason = "the process that uses the cores comes next")]
+
+mod clock;
+mod delta;
+mod diff;
+mod entry;
+mod limits;
+mod meta;
+mod replica;
+mod shard;
+mod state;
+#[cfg(test)]
+mod testing;
+
+pub use diff::TopicDiff;
+pub use entry::Entry;
+pub use limits::{Limit, TrackError, TrackerLimits};
+pub use meta::{Meta, MetaError};

@@ -44,11 +44,11 @@ pub(super) const PRESENCE: Crate = Crate {
     folder: "presence/src",
     letter: 'P',
     floors: &[
-        &["clock", "replica"],
-        &["state", "delta", "diff"],
+        &["meta", "entry", "limits", "clock", "replica"],
+        &["delta", "state", "diff"],
         &["shard"],
         &["tracker"],
         &["presence"],
-        &["testing", "lib"],
+        &["testing", "guides", "lib"],
     ],
 };

@@ -1,0 +1,96 @@
+use heronry::node::{Incarnation, NodeId, NodeName};
+
+use super::*;
+use crate::entry::Origin;
+use crate::meta::Meta;
+
+const WINDOW: Duration = Duration::from_millis(20);
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn entry(topic: &str, key: &str, id: u64) -> Arc<Entry> {
+    let node = NodeId::new(NodeName::parse("a").unwrap(), Incarnation::new(1));
+    let dot = Dot { origin: Origin::new(&node, 1, 0), id };
+    Arc::new(Entry::new(dot, None, topic.into(), key.into(), &Meta::empty()))
+}
+
+fn join(topic: &str, key: &str, id: u64) -> Seen {
+    Seen::Join(entry(topic, key, id))
+}
+
+fn leave(topic: &str, key: &str, id: u64) -> Seen {
+    Seen::Leave(entry(topic, key, id))
+}
+
+/// As `topic +joined ids -left ids`.
+fn shown(diffs: &[TopicDiff]) -> Vec<String> {
+    let ids = |sign: char, entries: &[Arc<Entry>]| {
+        entries.iter().map(|entry| format!(" {sign}{}", entry.dot().id)).collect::<String>()
+    };
+    diffs
+        .iter()
+        .map(|diff| format!("{}{}{}", diff.topic(), ids('+', diff.joins()), ids('-', diff.leaves())))
+        .collect()
+}
+
+#[test]
+fn the_first_change_is_told_at_once_and_what_follows_together() {
+    let mut batch = Batch::new(WINDOW);
+    assert_eq!(shown(&batch.add([join("t", "a", 1)], ms(0))), ["t +1"]);
+    assert_eq!(shown(&batch.add([join("t", "b", 2)], ms(1))), [""; 0]);
+    assert_eq!(shown(&batch.add([join("u", "a", 3)], ms(2))), ["u +3"], "topics do not wait for each other");
+    assert_eq!(
+        shown(&batch.add([leave("t", "a", 1), join("t", "a", 4)], ms(3))),
+        ["t +2 -1"],
+        "a key has one step"
+    );
+    assert_eq!(batch.deadline(), Some(ms(20)));
+    assert_eq!(shown(&batch.due(ms(20))), ["t +4"]);
+    assert_eq!(
+        shown(&batch.add([join("t", "b", 5)], ms(30))),
+        [""; 0],
+        "the window goes on while things happen"
+    );
+    assert_eq!(shown(&batch.due(ms(22))), [""; 0]);
+    assert_eq!(shown(&batch.due(ms(40))), ["t +5"]);
+    assert_eq!(shown(&batch.due(ms(60))), [""; 0]);
+    assert_eq!(batch.deadline(), None, "a quiet topic is forgotten");
+    assert!(batch.topics.is_empty());
+}
+
+#[test]
+fn what_one_event_brings_is_one_diff() {
+    let mut batch = Batch::new(WINDOW);
+    let many = (1..=3).map(|id| join("t", &id.to_string(), id));
+    assert_eq!(shown(&batch.add(many, ms(0))), ["t +1 +2 +3"]);
+}
+
+#[test]
+fn an_update_is_in_both_lists_and_in_a_diff_of_its_own_key() {
+    let mut batch = Batch::new(WINDOW);
+    batch.add([join("t", "x", 1)], ms(0));
+    let update = |old, new| Seen::Update { old: entry("t", "x", old), new: entry("t", "x", new) };
+    assert_eq!(shown(&batch.add([update(1, 2)], ms(1))), [""; 0]);
+    assert_eq!(shown(&batch.add([update(2, 3)], ms(2))), ["t +2 -1"]);
+    assert_eq!(shown(&batch.due(ms(20))), ["t +3 -2"]);
+}
+
+#[test]
+fn nobody_makes_more_diffs_than_a_window_may_have() {
+    let mut batch = Batch::new(WINDOW);
+    let mut diffs = batch.add([join("t", "x", 1)], ms(0));
+    for id in 1..100 {
+        let update = Seen::Update { old: entry("t", "x", id), new: entry("t", "x", id + 1) };
+        diffs.extend(batch.add([update], ms(1)));
+    }
+    assert_eq!(diffs.len(), 1 + DIFFS_PER_WINDOW_MAX as usize);
+    assert_eq!(shown(&batch.due(ms(20))), ["t +100 -9"], "what is left is told at the end");
+    // A key that came and went meanwhile was never there.
+    for id in 200..300 {
+        batch.add([join("t", "y", id)], ms(21));
+        batch.add([leave("t", "y", id)], ms(21));
+    }
+    assert_eq!(shown(&batch.due(ms(40))), [""; 0]);
+}
