@@ -5,6 +5,7 @@
 //! a message later. A supervisor ([`supervisor`]) starts, watches and restarts others. A [`registry`] finds processes by
 //! key, a [`group`] gathers them. [`pubsub`] carries messages by topic, [`inspect`] shows the living tree, [`telemetry`]
 //! tells what happened.
+//! A [`cluster`] is many nodes over an [`engine`].
 //! [`application`] is a whole program that ends in order.
 //! [`ractor`] has ractor's actors as neighbours (feature `ractor`, on by default).
 //!
@@ -59,6 +60,7 @@ mod sync;
 mod unwind;
 
 pub mod application;
+pub mod cluster;
 pub mod engine;
 pub mod group;
 pub mod guides;

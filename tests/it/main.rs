@@ -5,6 +5,7 @@
 mod application;
 mod behaviours;
 mod channels;
+mod cluster;
 mod conformance;
 #[cfg(feature = "e2e")]
 mod e2e;

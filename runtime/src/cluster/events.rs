@@ -1,0 +1,207 @@
+//! What happens to nodes, and what the cluster tells telemetry.
+
+use std::fmt;
+
+use crate::engine::Lane;
+use crate::node::NodeId;
+use crate::telemetry::{Event, Level};
+
+/// What [`Node::watch`](super::Node::watch) tells.
+///
+/// A node in one of its lives is told of in this order: `Up`; `Suspect` and `Recovered` in turn; `Down`; then `Up` again,
+/// or `PermDown`. A new life of a name comes as `Down` and `PermDown` of the old one and `Up` of the new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeEvent {
+    /// The node is there, or there again.
+    Up(NodeId),
+    /// The node was not heard for a while. It still counts as there.
+    Suspect(NodeId),
+    /// The suspect was heard.
+    Recovered(NodeId),
+    /// The node is lost, left, or was replaced by a new life. Nothing that it sends arrives any more, until it is up again.
+    Down(NodeId),
+    /// The node is lost for so long that whatever was kept of it should go; or for good, since its life is over.
+    PermDown(NodeId),
+    /// The engine's link of this lane is up.
+    EngineUp(Lane),
+    /// The engine's link of this lane is down. Nobody is judged by their silence while the control lane's is.
+    EngineDown(Lane),
+}
+
+/// A node came up: `heronry.cluster.node_up`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NodeUp {
+    /// The node.
+    pub node: NodeId,
+}
+
+/// A node went down: `heronry.cluster.node_down`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NodeDown {
+    /// The node.
+    pub node: NodeId,
+}
+
+/// The engine's link of one lane went up or down: `heronry.cluster.engine_link`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EngineLink {
+    /// The lane.
+    pub lane: Lane,
+    /// Whether its link is up.
+    pub is_up: bool,
+}
+
+/// Another node has begun to live under this one's name: `heronry.cluster.name_taken`. The others have replaced this
+/// node by it and hear nothing from here any more. Names must be unique; give one of the two another.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NameTaken {
+    /// The other one.
+    pub by: NodeId,
+}
+
+/// There are as many nodes as there may be ([`NODES_MAX_DEFAULT`](super::NODES_MAX_DEFAULT)), and one was not taken in:
+/// `heronry.cluster.full`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ClusterFull {
+    /// The limit, in nodes.
+    pub limit: usize,
+    /// Who was not taken in.
+    pub refused: NodeId,
+}
+
+/// Why a frame went nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// It is no frame of ours, or of a version that this node does not know.
+    Malformed,
+    /// It is not signed by one of our keys.
+    Forged,
+    /// Its sender is down, has left or was replaced.
+    Stranger,
+    /// It was there before, or came when it had been given up.
+    Duplicate,
+    /// It is a part of a message without the others, or one that is too large.
+    Stray,
+    /// There was no room for it: messages in parts of its sender, or what waits to be delivered. A gap was told of.
+    NoRoom,
+}
+
+impl Dropped {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Malformed, Self::Forged, Self::Stranger, Self::Duplicate, Self::Stray, Self::NoRoom];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Forged => "forged",
+            Self::Stranger => "of nodes that are down or replaced",
+            Self::Duplicate => "duplicate or too late",
+            Self::Stray => "without their other parts",
+            Self::NoRoom => "for want of room",
+        }
+    }
+}
+
+/// Frames were dropped: `heronry.cluster.frames_dropped`. Told once a heartbeat for each cause, with how many.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FramesDropped {
+    /// Why.
+    pub why: Dropped,
+    /// How many since this was last told.
+    pub count: u64,
+}
+
+/// Frames are missing in what arrives: `heronry.cluster.gaps`. Who subscribed was told, and looks anew. Told once a heartbeat,
+/// with how many gaps there were.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Gaps {
+    /// How many gaps since this was last told.
+    pub count: u64,
+}
+
+impl fmt::Display for NodeUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} is up", self.node)
+    }
+}
+
+impl fmt::Display for NodeDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} is down", self.node)
+    }
+}
+
+impl fmt::Display for EngineLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lane = match self.lane {
+            Lane::Control => "control",
+            Lane::Data => "data",
+        };
+        write!(f, "the engine's {lane} link is {}", if self.is_up { "up" } else { "down" })
+    }
+}
+
+impl fmt::Display for NameTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "another node lives under this node's name, {}: the cluster hears only the newer one",
+            self.by
+        )
+    }
+}
+
+impl fmt::Display for ClusterFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the cluster has {} nodes, the most there may be: {} is not taken in",
+            self.limit, self.refused
+        )
+    }
+}
+
+impl fmt::Display for FramesDropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} frames from other nodes were dropped: {}", self.count, self.why.as_str())
+    }
+}
+
+impl fmt::Display for Gaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} gaps in what other nodes sent", self.count)
+    }
+}
+
+macro_rules! events {
+    ($($event:ty, $name:literal, $level:ident;)*) => {
+        $(impl Event for $event {
+            fn name(&self) -> &'static str {
+                $name
+            }
+
+            fn level(&self) -> Level {
+                Level::$level
+            }
+        })*
+    };
+}
+
+events! {
+    NodeUp, "heronry.cluster.node_up", Info;
+    NodeDown, "heronry.cluster.node_down", Warn;
+    EngineLink, "heronry.cluster.engine_link", Warn;
+    NameTaken, "heronry.cluster.name_taken", Error;
+    ClusterFull, "heronry.cluster.full", Error;
+    FramesDropped, "heronry.cluster.frames_dropped", Warn;
+    Gaps, "heronry.cluster.gaps", Warn;
+}

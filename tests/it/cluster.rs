@@ -1,0 +1,3 @@
+//! Several nodes in one program, on paused time.
+
+mod nodes;
