@@ -95,7 +95,7 @@ fn dispatch_to_1000(times: u64) -> Result<(), Error> {
             yield_now().await;
         }
         for at in 0..times {
-            news.broadcast("weather", at);
+            news.broadcast("weather", at)?;
             // All of them are woken and run before this is again.
             yield_now().await;
         }

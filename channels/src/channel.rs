@@ -8,6 +8,8 @@ mod server;
 mod socket;
 
 pub use broadcaster::Broadcaster;
+#[cfg(feature = "testing")]
+pub(crate) use broadcaster::at_most_once;
 pub use events::{ChannelHandledIn, ChannelJoined};
 pub use join::{Join, JoinError};
 pub use socket::{ChannelAddr, ChannelSocket, PushError, SocketRef};

@@ -32,10 +32,11 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
+use heronry::cluster::Node;
 use heronry::pubsub::PubSub;
 use heronry::server::StartError;
 use heronry::supervisor::{ChildKind, DynamicRef, DynamicSupervisor, Supervisor};
-use heronry::{ChildSpec, ExitReason};
+use heronry::{ChildSpec, ExitReason, Name};
 use http::{Method, Request, Response};
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -50,7 +51,7 @@ pub use tls::{Tls, TlsError};
 use crate::body::{Body, BoxError};
 use crate::channel::Broadcaster;
 use crate::raw::RawSocket;
-use crate::socket::{Fastlane, RouteError, Routes, Socket};
+use crate::socket::{ChannelPubSub, Fastlane, RouteError, Routes, Socket};
 #[cfg(feature = "longpoll")]
 use crate::transport::LongPollMount;
 use crate::transport::{
@@ -287,13 +288,19 @@ fn is_path(path: &str) -> bool {
 }
 
 impl Endpoint {
-    /// Describes an endpoint.
+    /// Describes an endpoint of this node alone.
     pub fn builder() -> EndpointBuilder {
-        let home = SocketHome {
-            pubsub: PubSub::new(Fastlane),
-            supervisor: RwLock::new(None),
-            draining: watch::Sender::new(false),
-        };
+        Self::with_pubsub(PubSub::new(Fastlane))
+    }
+
+    /// Describes an endpoint whose topics are those of a cluster: broadcasts, and `disconnect` of a socket id, reach the clients of all
+    /// nodes' endpoints over a PubSub of this name. Phoenix's `:pubsub_server`.
+    pub fn over(node: &Node, pubsub: Name) -> EndpointBuilder {
+        Self::with_pubsub(PubSub::over(node, pubsub, Fastlane))
+    }
+
+    fn with_pubsub(pubsub: ChannelPubSub) -> EndpointBuilder {
+        let home = SocketHome { pubsub, supervisor: RwLock::new(None), draining: watch::Sender::new(false) };
         let http = HttpLimits::default();
         EndpointBuilder {
             router: Router::new().limits(&http),

@@ -1,3 +1,4 @@
 //! Several nodes in one program, on paused time.
 
 mod nodes;
+mod pubsub;

@@ -75,10 +75,10 @@ async fn a_broadcast_reaches_all_subscribers_of_its_topic_and_no_others() {
     let mut a2 = Reader::new(&pubsub, &["a"]).await;
     let mut b = Reader::new(&pubsub, &["b"]).await;
     let mut both = Reader::new(&pubsub, &["a", "b"]).await;
-    pubsub.clone().broadcast("a", 1);
-    pubsub.broadcast("b", 2);
-    pubsub.broadcast("c", 3);
-    pubsub.broadcast("", 4);
+    pubsub.clone().broadcast("a", 1).unwrap();
+    pubsub.broadcast("b", 2).unwrap();
+    pubsub.broadcast("c", 3).unwrap();
+    pubsub.broadcast("", 4).unwrap();
     let heard = [a1.news().await, a2.news().await, b.news().await, both.news().await];
     assert_eq!(heard, [vec![1], vec![1], vec![2], vec![1, 2]]);
 }
@@ -87,7 +87,7 @@ async fn a_broadcast_reaches_all_subscribers_of_its_topic_and_no_others() {
 async fn two_pubsubs_have_nothing_in_common() {
     let (one, other) = (news(), news());
     let mut reader = Reader::new(&one, &["a"]).await;
-    other.broadcast("a", 1);
+    other.broadcast("a", 1).unwrap();
     assert!(reader.news().await.is_empty());
     assert_eq!((one.subscriber_count("a"), other.subscriber_count("a")), (1, 0));
 }
@@ -97,9 +97,9 @@ async fn a_broadcast_from_a_process_leaves_out_all_its_subscriptions() {
     let pubsub = news();
     let mut sender = Reader::new(&pubsub, &["a", "a"]).await;
     let mut reader = Reader::new(&pubsub, &["a"]).await;
-    pubsub.broadcast_from(sender.addr.pid(), "a", 1);
+    pubsub.broadcast_from(sender.addr.pid(), "a", 1).unwrap();
     assert_eq!((sender.news().await, reader.news().await), (vec![], vec![1]));
-    pubsub.broadcast("a", 2);
+    pubsub.broadcast("a", 2).unwrap();
     assert_eq!((sender.news().await, reader.news().await), (vec![2, 2], vec![2]));
 }
 
@@ -109,7 +109,7 @@ async fn a_duplicate_subscription_is_a_duplicate_delivery_and_each_ends_on_its_o
     let mut reader = Reader::new(&pubsub, &["a", "a", "a"]).await;
     for left in [3, 2, 1, 0] {
         assert_eq!(pubsub.subscriber_count("a"), left);
-        pubsub.broadcast("a", 7);
+        pubsub.broadcast("a", 7).unwrap();
         assert_eq!(reader.news().await, vec![7; left]);
         if left > 0 {
             assert!(reader.addr.send(Msg::Unsubscribe).is_ok());
@@ -130,7 +130,7 @@ async fn ending_one_subscription_leaves_those_of_others() {
         readers[leaver].ping().await;
     }
     readers.push(Reader::new(&pubsub, &["a"]).await);
-    pubsub.broadcast("a", 1);
+    pubsub.broadcast("a", 1).unwrap();
     let mut heard = Vec::new();
     for reader in &mut readers {
         heard.push(reader.news().await.len());
@@ -159,7 +159,7 @@ async fn a_subscription_ends_with_its_process_before_the_news_of_its_end() {
             process::exit(pid, ExitReason::custom("boom"));
         }
         assert_eq!(within("the news", told).await.unwrap(), 0);
-        pubsub.broadcast("a", 1);
+        pubsub.broadcast("a", 1).unwrap();
     }
 }
 
@@ -173,7 +173,7 @@ async fn messages_of_each_sender_arrive_in_the_order_of_sending() {
             let at = pubsub.clone();
             spawn(move |_ctx| async move {
                 for n in 0..EACH {
-                    at.broadcast("a", sender * EACH + n);
+                    at.broadcast("a", sender * EACH + n).unwrap();
                     tokio::task::yield_now().await;
                 }
             })
@@ -205,7 +205,7 @@ async fn a_subscriber_with_a_full_mailbox_does_not_hold_up_the_others() {
     });
     is_ready.await.unwrap();
     let mut reader = Reader::new(&pubsub, &["a"]).await;
-    (0..10).for_each(|n| pubsub.broadcast("a", n));
+    (0..10).for_each(|n| pubsub.broadcast("a", n).unwrap());
     assert_eq!(reader.news().await, (0..10).collect::<Vec<_>>());
     assert_eq!(stuck.mailbox_len(), 1);
     process::kill(stuck.pid());
@@ -218,7 +218,7 @@ async fn subscriptions_that_come_and_go_during_broadcasts_leave_nothing_behind()
     let at = pubsub.clone();
     let sender = spawn(move |_ctx: Context<()>| async move {
         for n in 0..2_000 {
-            at.broadcast("a", n);
+            at.broadcast("a", n).unwrap();
             tokio::task::yield_now().await;
         }
     });
@@ -268,9 +268,9 @@ async fn a_dispatcher_is_called_once_for_a_broadcast_whatever_the_number_of_subs
     let (one, other) = (some_pid().await, some_pid().await);
     let _kept = [pubsub.subscribe(one, "a", "x"), pubsub.subscribe(other, "a", "y")];
     drop(pubsub.subscribe(other, "a", "gone"));
-    pubsub.broadcast("a", 1);
-    pubsub.broadcast_from(one, "a", 2);
-    pubsub.broadcast("nobody", 3);
+    pubsub.broadcast("a", 1).unwrap();
+    pubsub.broadcast_from(one, "a", 2).unwrap();
+    pubsub.broadcast("nobody", 3).unwrap();
     assert_eq!(*dispatcher.calls.lock().unwrap(), [(1, vec!["x", "y"]), (2, vec!["y"])]);
 }
 
@@ -298,7 +298,7 @@ impl Dispatcher for Restless {
         drop(kept);
         drop(self.first.lock().expect("no panic before").take());
         if *message > 0 {
-            at.broadcast("a", message - 1);
+            at.broadcast("a", message - 1).expect("one node alone");
         }
     }
 }
@@ -314,7 +314,7 @@ fn a_dispatcher_may_subscribe_unsubscribe_and_broadcast_while_it_dispatches() {
         assert!(dispatcher.at.set(pubsub.clone()).is_ok());
         *dispatcher.first.lock().unwrap() = Some(pubsub.subscribe(pid, "a", ()));
         let _second = pubsub.subscribe(pid, "a", ());
-        pubsub.broadcast("a", 2);
+        pubsub.broadcast("a", 2).unwrap();
         let seen = dispatcher.seen.load(Ordering::SeqCst);
         done.send((seen, pubsub.subscriber_count("a"), pubsub.subscriber_count("b"))).unwrap();
     });
@@ -343,8 +343,8 @@ async fn a_wrap_that_panics_ends_its_subscriber_and_not_the_broadcaster() {
     });
     is_ready.await.unwrap();
     let broadcaster = spawn(move |_: Context<()>| async move {
-        pubsub.broadcast("a", 1);
-        pubsub.broadcast("a", 9);
+        pubsub.broadcast("a", 1).unwrap();
+        pubsub.broadcast("a", 9).unwrap();
     });
     assert_eq!(within("the broadcaster", broadcaster.wait()).await, ExitReason::Normal);
     match within("the subscriber", subscriber.wait()).await {

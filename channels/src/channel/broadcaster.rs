@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use heronry::Context;
-use heronry::pubsub::Subscription;
+use heronry::pubsub::{BroadcastError, Subscription};
+use heronry::{Context, Pid};
 
 use super::PushError;
 use crate::message::{Broadcast, Payload};
@@ -25,19 +25,63 @@ impl Broadcaster {
         &self.pubsub
     }
 
-    /// Sends an event to all members of a topic, from outside of any channel. Phoenix's `Endpoint.broadcast/3`.
+    /// Sends an event to all members of a topic, on all nodes, from outside of any channel. Phoenix's `Endpoint.broadcast/3`.
     ///
     /// A broadcast of `disconnect` to a socket's [id](crate::Socket::id) closes all sockets of that id.
+    ///
+    /// Members on other nodes get it at most once: while the engine is down they do not, which is told by telemetry
+    /// ([`BroadcastRefused`](heronry::pubsub::BroadcastRefused)) and no error here.
     ///
     /// # Errors
     /// [`PushError`] if the payload is neither an object nor binary.
     pub fn broadcast(&self, topic: &str, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
-        let payload = payload.into();
-        if !payload.is_object() && !payload.is_binary() {
-            return Err(PushError::NotAnObject);
-        }
-        let broadcast = Broadcast::new(topic.into(), event, payload).map_err(PushError::Encode)?;
-        self.pubsub.broadcast(topic, broadcast);
+        let broadcast = outgoing(topic, event, payload.into())?;
+        at_most_once(self.pubsub.broadcast(topic, broadcast));
+        Ok(())
+    }
+
+    /// The same, except for what the process `from` has joined or subscribed to. Phoenix's `Endpoint.broadcast_from/4`.
+    ///
+    /// # Errors
+    /// [`PushError`] if the payload is neither an object nor binary.
+    pub fn broadcast_from(
+        &self,
+        from: Pid,
+        topic: &str,
+        event: &str,
+        payload: impl Into<Payload>,
+    ) -> Result<(), PushError> {
+        let broadcast = outgoing(topic, event, payload.into())?;
+        at_most_once(self.pubsub.broadcast_from(from, topic, broadcast));
+        Ok(())
+    }
+
+    /// Sends an event to the members of a topic on this node, and to nobody else. Phoenix's `Endpoint.local_broadcast/3`.
+    ///
+    /// # Errors
+    /// [`PushError`] if the payload is neither an object nor binary.
+    pub fn local_broadcast(
+        &self,
+        topic: &str,
+        event: &str,
+        payload: impl Into<Payload>,
+    ) -> Result<(), PushError> {
+        self.pubsub.local_broadcast(topic, outgoing(topic, event, payload.into())?);
+        Ok(())
+    }
+
+    /// The same, except for what the process `from` has joined or subscribed to. Phoenix's `Endpoint.local_broadcast_from/4`.
+    ///
+    /// # Errors
+    /// [`PushError`] if the payload is neither an object nor binary.
+    pub fn local_broadcast_from(
+        &self,
+        from: Pid,
+        topic: &str,
+        event: &str,
+        payload: impl Into<Payload>,
+    ) -> Result<(), PushError> {
+        self.pubsub.local_broadcast_from(from, topic, outgoing(topic, event, payload.into())?);
         Ok(())
     }
 
@@ -54,4 +98,16 @@ impl Broadcaster {
         let take = move |broadcast| drop(addr.send(wrap(broadcast)));
         self.pubsub.subscribe(ctx.pid(), topic, Lane::Process(Arc::new(take)))
     }
+}
+
+fn outgoing(topic: &str, event: &str, payload: Payload) -> Result<Broadcast, PushError> {
+    if !payload.is_object() && !payload.is_binary() {
+        return Err(PushError::NotAnObject);
+    }
+    Broadcast::new(topic.into(), event, payload).map_err(PushError::Encode)
+}
+
+/// Other nodes are promised no more; telemetry has been told already.
+pub(crate) fn at_most_once(sent: Result<(), BroadcastError>) {
+    drop(sent);
 }

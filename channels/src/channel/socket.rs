@@ -9,6 +9,7 @@ use heronry::pubsub::Subscription;
 use heronry::timer::{self, TimerRef};
 use heronry::{Addr, ExitReason, Pid, SendError};
 
+use super::broadcaster::at_most_once;
 use super::server::Incoming;
 use super::{Broadcaster, Channel};
 use crate::message::{Broadcast, Message, MessageRef, Payload, Reply};
@@ -117,23 +118,26 @@ impl<C: Channel> ChannelSocket<C> {
         Ok(())
     }
 
-    /// Sends an event to all members of the topic, this client too.
+    /// Sends an event to all members of the topic, this client too, on all nodes. Phoenix's `broadcast/3`.
+    ///
+    /// Members on this node are sure to be sent it; those on others get it at most once: while the engine is down they do not
+    /// ([`BroadcastRefused`](heronry::pubsub::BroadcastRefused)), which is no error here, since `?` would end the channel for it.
     ///
     /// # Errors
     /// [`PushError`] if the join is not over or the message can't be encoded.
     pub fn broadcast(&self, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
         let broadcast = self.outgoing_broadcast(event, payload.into())?;
-        self.connection.pubsub.broadcast(&self.topic, broadcast);
+        at_most_once(self.connection.pubsub.broadcast(&self.topic, broadcast));
         Ok(())
     }
 
-    /// Sends an event to all members of the topic but this one.
+    /// Sends an event to all members of the topic but this one, on all nodes. Phoenix's `broadcast_from/3`.
     ///
     /// # Errors
     /// [`PushError`] if the join is not over or the message can't be encoded.
     pub fn broadcast_from(&self, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
         let broadcast = self.outgoing_broadcast(event, payload.into())?;
-        self.connection.pubsub.broadcast_from(self.pid(), &self.topic, broadcast);
+        at_most_once(self.connection.pubsub.broadcast_from(self.pid(), &self.topic, broadcast));
         Ok(())
     }
 

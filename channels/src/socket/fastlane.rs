@@ -6,13 +6,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use heronry::pubsub::{Dispatcher, Entry, PubSub};
+use bytes::{BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
+use heronry::pubsub::{Dispatcher, Entry, PubSub, Wire, WireError};
 use heronry::telemetry;
 
 use super::events::BroadcastDropped;
 use super::outbound::Outbound;
 use super::overload::{Conflation, Key};
-use crate::message::Broadcast;
+use crate::message::{Broadcast, Payload};
 use crate::serializer::{Frame, Serializer};
 
 /// The PubSub of an endpoint.
@@ -62,6 +64,45 @@ impl Dispatcher for Fastlane {
     }
 }
 
+/// What a broadcast's payload is on its way between nodes.
+const JSON: u8 = 0;
+const BINARY: u8 = 1;
+
+/// Between nodes a broadcast is `[JSON or BINARY][event's length u16][event][payload]`; its topic is PubSub's.
+impl Wire for Fastlane {
+    fn encode(&self, broadcast: &Broadcast) -> Result<Bytes, WireError> {
+        let Broadcast { topic: _, event, payload } = broadcast;
+        let (kind, payload) = match (payload.as_json(), payload.as_binary()) {
+            (Some(json), _) => (JSON, json.as_bytes()),
+            (None, bytes) => (BINARY, bytes.map_or(&[][..], |bytes| bytes)),
+        };
+        let event_len = u16::try_from(event.len()).map_err(|_| {
+            WireError::new(format!("an event may have {} bytes, this one has {}", u16::MAX, event.len()))
+        })?;
+        let mut bytes = BytesMut::with_capacity(3 + event.len() + payload.len());
+        bytes.put_u8(kind);
+        bytes.put_u16(event_len);
+        bytes.put_slice(event.as_bytes());
+        bytes.put_slice(payload);
+        Ok(bytes.into())
+    }
+
+    fn decode(&self, topic: &str, bytes: Bytes) -> Result<Broadcast, WireError> {
+        let cut = || WireError::new("it ends too early");
+        let (head, rest) = bytes.split_at_checked(3).ok_or_else(cut)?;
+        let event_len = usize::from(u16::from_be_bytes([head[1], head[2]]));
+        let (event, payload) = rest.split_at_checked(event_len).ok_or_else(cut)?;
+        let text = |part| ByteString::try_from(bytes.slice_ref(part)).map_err(WireError::new);
+        let payload = match head[0] {
+            // Checked: what is no JSON would end each client's connection here.
+            JSON => Payload::json_text(text(payload)?).map_err(WireError::new)?,
+            BINARY => Payload::binary(bytes.slice_ref(payload)),
+            other => return Err(WireError::new(format!("its payload is of the unknown kind {other}"))),
+        };
+        Ok(Broadcast { topic: topic.into(), event: text(event)?, payload })
+    }
+}
+
 /// The broadcast in each serializer met so far; there are few, so a list.
 #[derive(Default)]
 struct Encoded(Vec<(*const (), Option<Frame>)>);
@@ -107,5 +148,40 @@ impl fmt::Debug for Lane {
             Self::Channel(_) => "Lane::Channel",
             Self::Process(_) => "Lane::Process",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_broadcast_is_read_as_it_was_written() {
+        for payload in [Payload::empty(), Payload::binary(&b"\0\xff"[..]), Payload::binary(Bytes::new())] {
+            let broadcast = Broadcast { topic: "room:1".into(), event: "shout".into(), payload };
+            let bytes = Fastlane.encode(&broadcast).unwrap();
+            assert_eq!(Fastlane.decode("room:1", bytes.clone()).unwrap(), broadcast);
+            assert!((0..8).all(|cut| Fastlane.decode("room:1", bytes.slice(..cut)).is_err()));
+        }
+    }
+
+    #[test]
+    fn what_clients_could_not_read_is_refused() {
+        let bad: [&[u8]; 4] = [b"\0\0\x01e{", b"\0\0\x01\xff{}", b"\0\0\x01e\xff", b"\x02\0\x01e{}"];
+        for bytes in bad {
+            assert!(Fastlane.decode("t", Bytes::from_static(bytes)).is_err(), "{bytes:?}");
+        }
+        let long =
+            Broadcast { topic: "t".into(), event: "e".repeat(65_536).into(), payload: Payload::empty() };
+        assert!(Fastlane.encode(&long).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn foreign_bytes_are_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            drop(Fastlane.decode("t", bytes.into()));
+        }
     }
 }

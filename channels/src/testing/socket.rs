@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::event::{ClientEvent, PushRef};
 use super::frames;
 use super::process::{Command, Joined};
-use crate::channel::{Channel, ChannelAddr, PushError};
+use crate::channel::{Channel, ChannelAddr, PushError, at_most_once};
 use crate::message::{Broadcast, Message, Payload};
 use crate::socket::{ChannelPubSub, Connection, Socket};
 
@@ -244,7 +244,7 @@ impl TestChannel {
         }
         let broadcast = Broadcast::new(self.topic.clone(), event, payload).map_err(PushError::Encode)?;
         let shared = &self.wire.shared;
-        shared.pubsub.broadcast_from(shared.test.pid(), &self.topic, broadcast);
+        at_most_once(shared.pubsub.broadcast_from(shared.test.pid(), &self.topic, broadcast));
         Ok(())
     }
 }
