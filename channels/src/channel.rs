@@ -12,7 +12,7 @@ pub use broadcaster::Broadcaster;
 pub(crate) use broadcaster::at_most_once;
 pub use events::{ChannelHandledIn, ChannelJoined};
 pub use join::{Join, JoinError};
-pub use socket::{ChannelAddr, ChannelSocket, PushError, SocketRef};
+pub use socket::{ChannelAddr, ChannelSocket, PushError, Pusher, SocketRef};
 
 use heronry::ExitReason;
 

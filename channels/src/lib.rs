@@ -81,7 +81,7 @@ pub use http;
 pub use body::{Body, BoxError};
 pub use channel::{
     Broadcaster, Channel, ChannelAddr, ChannelHandledIn, ChannelJoined, ChannelSocket, Handled, Join,
-    JoinError, Outcome, PushError, SocketRef,
+    JoinError, Outcome, PushError, Pusher, SocketRef,
 };
 pub use close::CloseCode;
 pub use cookie::SessionCookie;

@@ -17,8 +17,8 @@ use crate::state::Seen;
 /// left at the window's end is told, so that nobody can make a frame for all by each of their changes.
 const DIFFS_PER_WINDOW_MAX: u32 = 8;
 
-/// What changed in a topic. The metas of an update are in both lists: the old one left, the new one joined.
-#[derive(Debug)]
+/// What changed in a topic. The entries of an update are in both lists: the old one left, the new one joined.
+#[derive(Clone, Debug)]
 pub struct TopicDiff {
     topic: Arc<str>,
     joins: Vec<Arc<Entry>>,
@@ -26,10 +26,6 @@ pub struct TopicDiff {
 }
 
 impl TopicDiff {
-    pub(crate) fn shared_topic(&self) -> &Arc<str> {
-        &self.topic
-    }
-
     /// The topic.
     pub fn topic(&self) -> &str {
         &self.topic
@@ -124,6 +120,15 @@ impl Batch {
             }
         }
         diffs
+    }
+
+    /// Gives all that was not told yet.
+    pub(crate) fn drain(&mut self) -> Vec<TopicDiff> {
+        self.ends.clear();
+        std::mem::take(&mut self.topics)
+            .iter_mut()
+            .filter_map(|(topic, pending)| pending.take(topic))
+            .collect()
     }
 }
 

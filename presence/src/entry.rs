@@ -3,12 +3,15 @@
 //! Pure: values. An entry never changes; an update is another entry in its place.
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytestring::ByteString;
+use heronry::Pid;
 use heronry::node::NodeId;
+
+use serde_json::value::RawValue;
 
 use crate::meta::Meta;
 
@@ -37,9 +40,22 @@ pub struct Entry {
     topic: Arc<str>,
     key: Arc<str>,
     /// The meta with its references, as clients read it.
-    json: ByteString,
+    json: Box<RawValue>,
     /// How much of it is the meta, less its closing brace.
     meta_len: usize,
+    /// The process, if it is one of this node.
+    pid: Option<Pid>,
+}
+
+/// Who can hold entries: processes, and in tests whatever can be compared.
+pub(crate) trait Holder: Copy + Ord + Hash {
+    fn pid(self) -> Option<Pid>;
+}
+
+impl Holder for Pid {
+    fn pid(self) -> Option<Pid> {
+        Some(self)
+    }
 }
 
 impl Origin {
@@ -70,11 +86,7 @@ impl Dot {
 
 impl Entry {
     pub(crate) fn new(dot: Dot, prev: Option<u64>, topic: Arc<str>, key: Arc<str>, meta: &Meta) -> Self {
-        Self::of_text(dot, prev, topic, key, meta.as_str())
-    }
-
-    /// Of the JSON of a meta.
-    pub(crate) fn of_text(dot: Dot, prev: Option<u64>, topic: Arc<str>, key: Arc<str>, meta: &str) -> Self {
+        let meta = meta.as_str();
         let open = &meta[..meta.len() - 1];
         let mut json = String::with_capacity(open.len() + 64);
         json.push_str(open);
@@ -88,8 +100,20 @@ impl Entry {
             json.push_str(&Dot { id, ..dot }.reference());
         }
         json.push_str(r#""}"#);
-        json.shrink_to_fit();
-        Self { dot, prev, topic, key, json: json.into(), meta_len: open.len() }
+        let json = RawValue::from_string(json).expect("invariant: a meta with two more fields is JSON");
+        Self { dot, prev, topic, key, json, meta_len: open.len(), pid: None }
+    }
+
+    /// The same, held by that process.
+    pub(crate) fn held_by(self, pid: Option<Pid>) -> Self {
+        Self { pid, ..self }
+    }
+
+    /// The same in all that others can see, held by another process.
+    pub(crate) fn handed_to(&self, pid: Option<Pid>) -> Self {
+        let Self { dot, prev, topic, key, json, meta_len, pid: _ } = self;
+        let (topic, key, json) = (topic.clone(), key.clone(), json.clone());
+        Self { dot: *dot, prev: *prev, topic, key, json, meta_len: *meta_len, pid }
     }
 
     pub(crate) fn dot(&self) -> Dot {
@@ -110,7 +134,7 @@ impl Entry {
 
     /// The JSON of the meta, less its closing brace.
     pub(crate) fn open_meta(&self) -> &str {
-        &self.json[..self.meta_len]
+        &self.json.get()[..self.meta_len]
     }
 
     /// Whether that is what is said of it.
@@ -128,6 +152,11 @@ impl Entry {
         &self.key
     }
 
+    /// The process that is present, if it is one of this node.
+    pub fn pid(&self) -> Option<Pid> {
+        self.pid
+    }
+
     /// What is said of it, as it was given.
     pub fn meta(&self) -> Meta {
         Meta::unchecked(format!("{}}}", self.open_meta()))
@@ -135,6 +164,11 @@ impl Entry {
 
     /// What is said of it, as clients read it: with `phx_ref`, and with `phx_ref_prev` after an update.
     pub fn json(&self) -> &str {
+        self.json.get()
+    }
+
+    #[cfg(feature = "channels")]
+    pub(crate) fn raw(&self) -> &RawValue {
         &self.json
     }
 

@@ -10,7 +10,7 @@ use heronry::{CallError, Pid};
 use crate::meta::MetaError;
 
 /// Limits on what the processes of this node may have tracked; each node has its own. Reaching one is a
-/// [`TrackError::Limit`] for who asked, and telemetry says so.
+/// [`TrackError::Limit`] for who asked, and telemetry says so ([`TrackerLimited`](crate::TrackerLimited)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackerLimits {
     /// Presences of one process; 10,000 unless set. One that has more is a loop that forgot to untrack.

@@ -2,7 +2,6 @@
 //!
 //! Pure: values.
 
-use std::convert::Infallible;
 use std::fmt;
 
 use bytestring::ByteString;
@@ -111,9 +110,30 @@ impl From<Map<String, Value>> for Meta {
     }
 }
 
-impl From<Infallible> for MetaError {
-    fn from(never: Infallible) -> Self {
-        match never {}
+/// What is taken as a meta: a [`Meta`], a JSON object, a JSON value that is one.
+pub trait IntoMeta {
+    /// The meta.
+    ///
+    /// # Errors
+    /// [`MetaError::NotAnObject`] of a value that is no object.
+    fn into_meta(self) -> Result<Meta, MetaError>;
+}
+
+impl IntoMeta for Meta {
+    fn into_meta(self) -> Result<Meta, MetaError> {
+        Ok(self)
+    }
+}
+
+impl IntoMeta for Value {
+    fn into_meta(self) -> Result<Meta, MetaError> {
+        self.try_into()
+    }
+}
+
+impl IntoMeta for Map<String, Value> {
+    fn into_meta(self) -> Result<Meta, MetaError> {
+        Ok(self.into())
     }
 }
 

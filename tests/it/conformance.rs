@@ -6,6 +6,8 @@ mod disconnect;
 mod ends;
 mod events;
 mod joins;
+mod presence;
+mod realtime;
 
 use serde_json::{Value, json};
 use tests::conformance_app;
@@ -13,7 +15,8 @@ use tests::conformance_app;
 use crate::support::{Client, TestServer};
 
 async fn server() -> TestServer {
-    TestServer::start(conformance_app::builder().expect("its origins are patterns")).await
+    let app = conformance_app::app().expect("its origins are patterns");
+    TestServer::start_after(app.presence.child_spec(), app.endpoint).await
 }
 
 /// A server and a client that has joined the topic, with the join's reference.

@@ -13,6 +13,7 @@ mod exits;
 mod floors;
 mod fuzz;
 mod group;
+mod presence;
 mod process;
 mod pubsub;
 mod puppet;

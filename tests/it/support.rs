@@ -68,9 +68,18 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start(builder: EndpointBuilder) -> Self {
+        Self::under(Supervisor::one_for_one(), builder).await
+    }
+
+    /// After something that it uses.
+    pub(crate) async fn start_after(child: ChildSpec, builder: EndpointBuilder) -> Self {
+        Self::under(Supervisor::one_for_one().child(child), builder).await
+    }
+
+    async fn under(supervisor: Supervisor, builder: EndpointBuilder) -> Self {
         let endpoint = builder.build().expect("the endpoint's description is right");
         let bound = endpoint.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
-        let tree = Supervisor::one_for_one().label("test").child(bound.child_spec()).start().await;
+        let tree = supervisor.label("test").child(bound.child_spec()).start().await;
         Self { addr: bound.local_addr(), tree: tree.expect("the tree starts") }
     }
 

@@ -5,6 +5,9 @@
 //! it in their own process.
 
 mod admin;
+mod online;
+mod presence;
+mod realtime;
 mod room;
 mod system;
 mod user_socket;
@@ -15,6 +18,8 @@ use heronry_channels::http::Method;
 use heronry_channels::{
     CheckOrigin, Endpoint, EndpointBuilder, HttpLimits, Limits, LongPollOptions, OriginError, SocketOptions,
 };
+
+use heronry_presence::Presence;
 
 use user_socket::UserSocket;
 
@@ -27,11 +32,20 @@ const BODY_BYTES_MAX: usize = 2 << 20;
 /// What may wait for one client, in bytes: room for some of the largest answers that a client can ask for at once.
 const OUTBOUND_BYTES_MAX: usize = 16 << 20;
 
-/// The application, not built yet: `/socket`, `/socket-fast` and the routes below `/conformance`.
+/// The application, not built yet.
+#[derive(Debug)]
+pub struct ConformanceApp {
+    /// `/socket`, `/socket-fast` and the routes below `/conformance`.
+    pub endpoint: EndpointBuilder,
+    /// Who is in the topics `presence:*` and `realtime:*`; for the supervision tree, before the endpoint.
+    pub presence: Presence,
+}
+
+/// The application, not built yet.
 ///
 /// # Errors
 /// Only if one of its origins were no pattern.
-pub fn builder() -> Result<EndpointBuilder, OriginError> {
+pub fn app() -> Result<ConformanceApp, OriginError> {
     let limits = Limits {
         idle_timeout: Duration::from_secs(60),
         outbound_bytes_max: OUTBOUND_BYTES_MAX,
@@ -48,17 +62,21 @@ pub fn builder() -> Result<EndpointBuilder, OriginError> {
         let check_origin = CheckOrigin::list(ORIGINS)?;
         Ok(SocketOptions { limits, check_origin, auth_token: true, long_poll, ..SocketOptions::default() })
     };
-    let builder = Endpoint::builder()
+    let builder = Endpoint::builder();
+    let presence = online::presence(builder.broadcaster());
+    let user_socket = || UserSocket { presence: presence.clone() };
+    let builder = builder
         .http_limits(HttpLimits { body_bytes_max: BODY_BYTES_MAX, ..HttpLimits::default() })
-        .socket_with("/socket", UserSocket, options(limits, long_poll)?)
-        .socket_with("/socket-fast", UserSocket, options(fast_limits, fast_long_poll)?);
+        .socket_with("/socket", user_socket(), options(limits, long_poll)?)
+        .socket_with("/socket-fast", user_socket(), options(fast_limits, fast_long_poll)?);
     let broadcaster = builder.broadcaster();
     let broadcast = move |request| std::future::ready(admin::broadcast(&broadcaster, &request));
     let broadcaster = builder.broadcaster();
     let disconnect = move |request| std::future::ready(admin::disconnect(&broadcaster, &request));
-    Ok(builder.route(Method::POST, "/conformance/broadcast", broadcast).route(
+    let endpoint = builder.route(Method::POST, "/conformance/broadcast", broadcast).route(
         Method::POST,
         "/conformance/disconnect",
         disconnect,
-    ))
+    );
+    Ok(ConformanceApp { endpoint, presence })
 }

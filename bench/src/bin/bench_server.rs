@@ -1,14 +1,17 @@
-//! The server that the load generator works on: echo, rooms, quiet topics, crashing topics.
+//! The server that the load generator works on: echo, rooms, quiet topics, topics with presence, crashing topics.
 //!
 //! `cargo run --release -p bench --bin bench_server -- --port 4100` prints `listening on 127.0.0.1:4100` when ready.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use heronry_channels::http::{Method, Request, Response, StatusCode};
 use heronry_channels::prelude::*;
 use heronry_channels::{Body, Broadcaster, CheckOrigin, Endpoint, Params, SocketOptions};
+use heronry_presence::{Presence, TrackerOptions};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -16,7 +19,9 @@ use tokio::time::Instant;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-struct BenchSocket;
+struct BenchSocket {
+    presence: Presence,
+}
 
 impl Socket for BenchSocket {
     type Assigns = ();
@@ -30,6 +35,7 @@ impl Socket for BenchSocket {
             .channel::<Echo>("bench:echo:*")
             .channel::<Room>("bench:room:*")
             .channel::<Quiet>("bench:quiet:*")
+            .channel::<Present>("bench:presence:*")
             .channel::<Crash>("bench:crash:*")
     }
 }
@@ -73,6 +79,37 @@ channel!(Room, |event, payload, socket| match event {
 channel!(Quiet, |event, _payload, _socket| panic!("no event {event:?}"));
 channel!(Crash, |event, _payload, _socket| panic!("{event}"));
 
+/// A channel whose members know of each other.
+struct Present {
+    user_id: String,
+}
+
+struct AfterJoin;
+
+#[derive(Deserialize)]
+struct Joining {
+    user_id: String,
+}
+
+impl Channel for Present {
+    type Socket = BenchSocket;
+    type Msg = AfterJoin;
+
+    async fn join(_: &str, payload: Payload, socket: &mut ChannelSocket<Self>) -> Join<Self> {
+        let Joining { user_id } = payload.parse()?;
+        socket.addr().send(AfterJoin)?;
+        Ok((Self { user_id }, Payload::empty()))
+    }
+
+    async fn handle_info(&mut self, AfterJoin: AfterJoin, socket: &mut ChannelSocket<Self>) -> Outcome {
+        let presence = &socket.handler().presence;
+        let online_at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        presence.track(socket, &self.user_id, json!({ "online_at": online_at })).await?;
+        presence.push_state(socket).await?;
+        Ok(Handled::NoReply)
+    }
+}
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -98,7 +135,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn serve(port: u16) -> Result<(), Box<dyn std::error::Error>> {
     let options = SocketOptions { check_origin: CheckOrigin::Off, ..SocketOptions::default() };
-    let builder = Endpoint::builder().socket_with("/socket", BenchSocket, options);
+    let builder = Endpoint::builder();
+    let presence = Presence::new("bench", builder.broadcaster(), TrackerOptions::default());
+    let builder = builder.socket_with("/socket", BenchSocket { presence: presence.clone() }, options);
     let broadcaster = builder.broadcaster();
     let endpoint = builder
         .route(Method::POST, "/bench/broadcast", move |request: Request<_>| {
@@ -107,7 +146,9 @@ async fn serve(port: u16) -> Result<(), Box<dyn std::error::Error>> {
         .route(Method::GET, "/bench/info", |_| std::future::ready(info()))
         .build()?;
     let bound = endpoint.bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
-    let tree = Supervisor::one_for_one().label("bench").child(bound.child_spec()).start().await?;
+    let tree =
+        Supervisor::one_for_one().label("bench").child(presence.child_spec()).child(bound.child_spec());
+    let tree = tree.start().await?;
     writeln!(std::io::stdout(), "listening on {}", bound.local_addr())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -105,17 +105,20 @@ impl<C: Channel> ChannelSocket<C> {
     /// # Errors
     /// [`PushError`] if the join is not over or the message can't be encoded.
     pub fn push(&self, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
-        let payload = self.outgoing(payload.into())?;
-        let message = Message {
-            join_ref: self.join_ref.clone(),
-            reference: None,
-            topic: self.topic.clone(),
-            event: event.into(),
-            payload,
-        };
-        let frame = self.connection.serializer.encode_message(&message).map_err(PushError::Encode)?;
-        self.connection.outbound.push(frame);
-        Ok(())
+        self.pusher()?.push(event, payload)
+    }
+
+    /// The way to this client for other processes: they can push to it as this channel does. In Phoenix a socket can be
+    /// handed on for that.
+    ///
+    /// # Errors
+    /// [`PushError::NotJoined`] if the join is not over.
+    pub fn pusher(&self) -> Result<Pusher<C::Socket>, PushError> {
+        if !self.joined {
+            return Err(PushError::NotJoined);
+        }
+        let (connection, topic) = (self.connection.clone(), self.topic.clone());
+        Ok(Pusher { connection, topic, join_ref: self.join_ref.clone() })
     }
 
     /// Sends an event to all members of the topic, this client too, on all nodes. Phoenix's `broadcast/3`.
@@ -205,19 +208,59 @@ impl<C: Channel> ChannelSocket<C> {
         Ok(())
     }
 
-    fn outgoing(&self, payload: Payload) -> Result<Payload, PushError> {
+    fn outgoing_broadcast(&self, event: &str, payload: Payload) -> Result<Broadcast, PushError> {
         if !self.joined {
             return Err(PushError::NotJoined);
         }
-        if !payload.is_object() && !payload.is_binary() {
-            return Err(PushError::NotAnObject);
-        }
-        Ok(payload)
-    }
-
-    fn outgoing_broadcast(&self, event: &str, payload: Payload) -> Result<Broadcast, PushError> {
-        let payload = self.outgoing(payload)?;
+        let payload = outgoing(payload)?;
         Broadcast::new(self.topic.clone(), event, payload).map_err(PushError::Encode)
+    }
+}
+
+/// What can be pushed or broadcast.
+fn outgoing(payload: Payload) -> Result<Payload, PushError> {
+    if payload.is_object() || payload.is_binary() { Ok(payload) } else { Err(PushError::NotAnObject) }
+}
+
+/// The way to the client of a channel, for other processes: [`ChannelSocket::pusher`] makes it.
+///
+/// It says nothing of whether the channel is still there. Once the client has left the topic, what is pushed has a
+/// join_ref that it does not know any more, and it ignores it.
+pub struct Pusher<S: Socket> {
+    connection: Arc<Connection<S>>,
+    topic: ByteString,
+    join_ref: Option<MessageRef>,
+}
+
+impl<S: Socket> Pusher<S> {
+    /// Sends an event to the client. If it has gone, nothing happens.
+    ///
+    /// # Errors
+    /// [`PushError`] if the message can't be encoded.
+    pub fn push(&self, event: &str, payload: impl Into<Payload>) -> Result<(), PushError> {
+        let message = Message {
+            join_ref: self.join_ref.clone(),
+            reference: None,
+            topic: self.topic.clone(),
+            event: event.into(),
+            payload: outgoing(payload.into())?,
+        };
+        let frame = self.connection.serializer.encode_message(&message).map_err(PushError::Encode)?;
+        self.connection.outbound.push(frame);
+        Ok(())
+    }
+}
+
+impl<S: Socket> Clone for Pusher<S> {
+    fn clone(&self) -> Self {
+        let Self { connection, topic, join_ref } = self;
+        Self { connection: connection.clone(), topic: topic.clone(), join_ref: join_ref.clone() }
+    }
+}
+
+impl<S: Socket> fmt::Debug for Pusher<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pusher").field("topic", &self.topic).finish_non_exhaustive()
     }
 }
 

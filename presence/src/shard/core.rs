@@ -4,7 +4,6 @@
 //! Pure: a state machine. It sends nothing and knows no process.
 
 use std::collections::BTreeMap;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use super::message::{Message, Part, Resume};
 use super::peer::Peer;
 use crate::delta::Log;
 use crate::diff::{Batch, TopicDiff};
-use crate::entry::{Entry, Origin};
+use crate::entry::{Entry, Holder, Origin};
 use crate::limits::TrackerLimits;
 use crate::meta::Meta;
 use crate::state::{Own, Refused, Seen, Tracked};
@@ -45,6 +44,8 @@ pub(crate) struct CoreOptions {
 pub(crate) struct Output {
     /// Changes of what there is to be seen.
     pub(crate) seen: Vec<Seen>,
+    /// Entries that look as before, and are held by another process.
+    pub(crate) handed: Vec<Arc<Entry>>,
     /// What is to be told of it.
     pub(crate) diffs: Vec<TopicDiff>,
     /// Messages for all nodes, or for one.
@@ -67,7 +68,7 @@ pub(crate) struct Core<P> {
     beat_at: Duration,
 }
 
-impl<P: Copy + Ord + Hash> Core<P> {
+impl<P: Holder> Core<P> {
     /// Without entries. The generation is greater than that of this node's shard before it, and the first is 1.
     pub(crate) fn new(me: &NodeId, generation: u64, shard: u16, options: CoreOptions) -> Self {
         let log = options.replicated.then(|| Log::new(options.log_changes_min));
@@ -94,6 +95,9 @@ impl<P: Copy + Ord + Hash> Core<P> {
         output: &mut Output,
     ) -> Result<Arc<Entry>, Refused> {
         let Tracked { entry, seen } = self.own.track(holder, place, meta, &self.options.limits)?;
+        if seen.is_none() {
+            output.handed.push(entry.clone());
+        }
         self.changed(seen, now, output);
         Ok(entry)
     }
@@ -231,19 +235,30 @@ impl<P: Copy + Ord + Hash> Core<P> {
             .min()
     }
 
+    /// What a shard before this one left to be seen: all of it leaves, and what is still true joins again.
+    pub(crate) fn clear(&mut self, left: Vec<Arc<Entry>>, now: Duration, output: &mut Output) {
+        self.show(left.into_iter().map(Seen::Leave).collect(), now, output);
+    }
+
+    /// What was not told yet, for the shard after this one to tell.
+    pub(crate) fn untold(&mut self) -> Vec<TopicDiff> {
+        self.batch.drain()
+    }
+
     /// This shard ends in order: what is its own leaves everywhere.
     pub(crate) fn bye(&self) -> Option<Message> {
         self.options.replicated.then_some(Message::Bye { generation: self.generation })
     }
 
-    /// All that there is to be told and was not yet.
-    pub(crate) fn take_diffs(&mut self) -> Vec<TopicDiff> {
-        self.batch.due(Duration::MAX.saturating_sub(self.options.window))
-    }
-
     /// This shard's own entries.
     pub(crate) fn own(&self) -> &Own<P> {
         &self.own
+    }
+
+    /// The nodes that count as up.
+    pub(crate) fn reachable(&self) -> Vec<NodeId> {
+        let up = self.peers.values().filter(|peer| peer.is_reachable());
+        up.map(|peer| peer.node().clone()).collect()
     }
 
     /// How many entries of other nodes are kept.

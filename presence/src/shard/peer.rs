@@ -73,6 +73,10 @@ impl Peer {
         self.remote.len()
     }
 
+    pub(super) fn is_reachable(&self) -> bool {
+        self.status.is_reachable()
+    }
+
     /// Its node is up.
     pub(super) fn up(&mut self) {
         if !self.status.is_reachable() {

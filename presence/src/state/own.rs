@@ -3,14 +3,13 @@
 //! Pure: maps and a clock. A holder is a process; here it is any value that can be compared.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::Hash;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Seen;
 use crate::delta::{Delta, Log, Turn, size};
-use crate::entry::{Dot, Entry, Origin};
+use crate::entry::{Dot, Entry, Holder, Origin};
 use crate::limits::{Limit, TrackerLimits};
 use crate::meta::Meta;
 
@@ -50,7 +49,7 @@ pub(crate) enum Refused {
     Limit(Limit, usize),
 }
 
-impl<P: Copy + Ord + Hash> Own<P> {
+impl<P: Holder> Own<P> {
     /// Without entries. The log is kept only where somebody will ask for it.
     pub(crate) fn new(origin: Origin, log: Option<Log>) -> Self {
         Self {
@@ -100,13 +99,17 @@ impl<P: Copy + Ord + Hash> Own<P> {
         check_sizes(&topic, &key, meta, limits)?;
         check(self.held_by(holder), Limit::EntriesPerProcess, limits.entries_per_process)?;
         let tracked = match self.orphan(&topic, &key) {
-            Some(old) if old.says(meta) => Tracked { entry: old, seen: None },
-            Some(old) => self.replace(&old, meta),
+            Some(old) if old.says(meta) => {
+                let entry = Arc::new(old.handed_to(holder.pid()));
+                self.entries.insert(entry.dot().id, entry.clone());
+                Tracked { entry, seen: None }
+            }
+            Some(old) => self.replace(holder, &old, meta),
             None => {
                 let in_topic = self.topics.get(&topic).copied().unwrap_or(0);
                 check(in_topic, Limit::EntriesPerTopic, limits.entries_per_topic)?;
                 check(self.entries.len(), Limit::EntriesPerShard, limits.entries_per_shard)?;
-                let entry = self.add(topic, key, None, meta);
+                let entry = self.add(holder, (topic, key), None, meta);
                 Tracked { seen: Some(Seen::Join(entry.clone())), entry }
             }
         };
@@ -127,7 +130,7 @@ impl<P: Copy + Ord + Hash> Own<P> {
         let Some(id) = self.held.get(&held) else { return Ok(None) };
         check_sizes(&held.1, &held.2, meta, limits)?;
         let old = self.entries.get(id).cloned().expect("invariant: what is held is there");
-        let tracked = self.replace(&old, meta);
+        let tracked = self.replace(holder, &old, meta);
         self.held.insert(held, tracked.entry.dot().id);
         Ok(Some(tracked))
     }
@@ -195,6 +198,7 @@ impl<P: Copy + Ord + Hash> Own<P> {
     }
 
     /// All entries, the oldest first.
+    #[cfg(test)]
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.values()
     }
@@ -245,16 +249,16 @@ impl<P: Copy + Ord + Hash> Own<P> {
         true
     }
 
-    fn replace(&mut self, old: &Arc<Entry>, meta: &Meta) -> Tracked {
-        let (topic, key) = (old.shared_topic().clone(), old.shared_key().clone());
-        let entry = self.add(topic, key, Some(old.dot().id), meta);
+    fn replace(&mut self, holder: P, old: &Arc<Entry>, meta: &Meta) -> Tracked {
+        let place = (old.shared_topic().clone(), old.shared_key().clone());
+        let entry = self.add(holder, place, Some(old.dot().id), meta);
         Tracked { seen: Some(Seen::Update { old: old.clone(), new: entry.clone() }), entry }
     }
 
-    fn add(&mut self, topic: Arc<str>, key: Arc<str>, prev: Option<u64>, meta: &Meta) -> Arc<Entry> {
+    fn add(&mut self, holder: P, (topic, key): Place, prev: Option<u64>, meta: &Meta) -> Arc<Entry> {
         self.clock += 1;
         let dot = Dot { origin: self.origin, id: self.clock };
-        let entry = Arc::new(Entry::new(dot, prev, topic, key, meta));
+        let entry = Arc::new(Entry::new(dot, prev, topic, key, meta).held_by(holder.pid()));
         let replaced = prev.is_some_and(|prev| self.entries.remove(&prev).is_some());
         if !replaced {
             *self.topics.entry(entry.shared_topic().clone()).or_default() += 1;

@@ -11,6 +11,12 @@ use crate::entry::Origin;
 use crate::limits::{Limit, TrackerLimits};
 use crate::meta::Meta;
 
+impl crate::entry::Holder for u8 {
+    fn pid(self) -> Option<heronry::Pid> {
+        None
+    }
+}
+
 fn own(log_changes_min: usize) -> Own<u8> {
     let node = NodeId::new(NodeName::parse("a").unwrap(), Incarnation::new(1));
     Own::new(Origin::new(&node, 1, 0), Some(Log::new(log_changes_min)))

@@ -10,7 +10,7 @@ use heronry::node::{Incarnation, NodeId, NodeName};
 
 use super::net::{Dice, Weather};
 use super::observer::Observer;
-use crate::entry::Origin;
+use crate::entry::{Holder, Origin};
 use crate::limits::TrackerLimits;
 use crate::meta::Meta;
 use crate::shard::{Core, CoreOptions, Home, Message, Output};
@@ -32,6 +32,12 @@ enum Event {
     Look { at: usize, of: usize },
     /// Something happens on a node.
     Act,
+}
+
+impl Holder for u32 {
+    fn pid(self) -> Option<heronry::Pid> {
+        None
+    }
 }
 
 struct Node {
@@ -171,7 +177,7 @@ impl World {
         let Some(node) = &mut self.nodes[at] else { return };
         let mut output = Output::default();
         act(node, self.now, &mut output);
-        let Output { seen, diffs, messages } = output;
+        let Output { seen, handed: _, diffs, messages } = output;
         for seen in seen {
             let (owners, id, up, returns) = (&self.owners, &node.id, &node.up, &node.returns);
             node.observer.see(seen, |entry| {

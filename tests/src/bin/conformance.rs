@@ -59,11 +59,14 @@ async fn run() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::System)?;
-    let builder = tests::conformance_app::builder().map_err(Failure::Origin)?;
-    let endpoint = builder.build().map_err(Failure::Endpoint)?;
+    let app = tests::conformance_app::app().map_err(Failure::Origin)?;
+    let endpoint = app.endpoint.build().map_err(Failure::Endpoint)?;
     let bound = endpoint.bind(SocketAddr::from(([127, 0, 0, 1], port))).map_err(Failure::Listen)?;
-    let tree = Supervisor::one_for_one().label("conformance").child(bound.child_spec()).start();
-    let tree = tree.await.map_err(Failure::Start)?;
+    let tree = Supervisor::one_for_one()
+        .label("conformance")
+        .child(app.presence.child_spec())
+        .child(bound.child_spec());
+    let tree = tree.start().await.map_err(Failure::Start)?;
     writeln!(io::stdout(), "listening on {}", bound.local_addr()).map_err(Failure::System)?;
     tokio::select! {
         _ = terminate.recv() => {}

@@ -3,12 +3,17 @@
 use heronry_channels::Params;
 use heronry_channels::http::StatusCode;
 use heronry_channels::prelude::*;
+use heronry_presence::Presence;
 use serde_json::{Map, Value, json};
 
+use super::presence::PresenceRoom;
+use super::realtime::Realtime;
 use super::room::Room;
 use super::system::System;
 
-pub(super) struct UserSocket;
+pub(super) struct UserSocket {
+    pub(super) presence: Presence,
+}
 
 /// What a connection knows of its client.
 pub(super) struct User {
@@ -38,7 +43,11 @@ impl Socket for UserSocket {
     }
 
     fn channels(routes: Routes<Self>) -> Routes<Self> {
-        routes.channel::<Room>("room:*").channel::<System>("system")
+        routes
+            .channel::<Room>("room:*")
+            .channel::<System>("system")
+            .channel::<PresenceRoom>("presence:*")
+            .channel::<Realtime>("realtime:*")
     }
 }
 
