@@ -29,6 +29,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "longpoll")]
+use std::sync::OnceLock;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
@@ -52,6 +54,7 @@ use crate::body::{Body, BoxError};
 use crate::channel::Broadcaster;
 use crate::raw::RawSocket;
 use crate::socket::{ChannelPubSub, Fastlane, RouteError, Routes, Socket};
+use crate::token::{SecretTooShort, Tokens};
 #[cfg(feature = "longpoll")]
 use crate::transport::LongPollMount;
 use crate::transport::{
@@ -81,6 +84,8 @@ pub enum EndpointError {
     Route(RouteError),
     /// A path does not begin with `/`, or ends with one.
     Path(String),
+    /// The secret key base is too short.
+    Secret(SecretTooShort),
 }
 
 impl fmt::Display for EndpointError {
@@ -88,6 +93,7 @@ impl fmt::Display for EndpointError {
         match self {
             Self::Route(error) => error.fmt(f),
             Self::Path(path) => write!(f, "the path {path:?} must begin with / and not end with one"),
+            Self::Secret(error) => error.fmt(f),
         }
     }
 }
@@ -180,7 +186,7 @@ impl EndpointBuilder {
         let mount = Mount::new(handler, options, self.home.clone());
         #[cfg(feature = "longpoll")]
         if mount.options.long_poll.enabled {
-            let long_poll = LongPollMount::new(mount.clone());
+            let long_poll = LongPollMount::new(mount.clone(), path);
             self.router = self.router.mount(format!("{path}/longpoll"), Arc::new(long_poll));
         }
         if let Some(websocket_path) = websocket_path {
@@ -221,6 +227,23 @@ impl EndpointBuilder {
     /// built.
     pub fn broadcaster(&self) -> Broadcaster {
         Broadcaster::new(self.home.pubsub.clone())
+    }
+
+    /// The secret that the endpoint signs with what clients carry back: the tokens of long-poll sessions. Without one it draws one of its
+    /// own, so that no other node, and no later run, knows them. All nodes of a cluster need the same: then a poll that lands on another node
+    /// reaches its session. Phoenix's `:secret_key_base`.
+    #[must_use]
+    pub fn secret_key_base(self, secret: impl AsRef<[u8]>) -> Self {
+        match Tokens::new(secret) {
+            Ok(tokens) => {
+                #[cfg(feature = "longpoll")]
+                drop(self.home.tokens.set(tokens));
+                #[cfg(not(feature = "longpoll"))]
+                drop(tokens);
+                self
+            }
+            Err(error) => self.fail(EndpointError::Secret(error)),
+        }
     }
 
     /// Sets the limits of the HTTP side.
@@ -300,7 +323,13 @@ impl Endpoint {
     }
 
     fn with_pubsub(pubsub: ChannelPubSub) -> EndpointBuilder {
-        let home = SocketHome { pubsub, supervisor: RwLock::new(None), draining: watch::Sender::new(false) };
+        let home = SocketHome {
+            pubsub,
+            #[cfg(feature = "longpoll")]
+            tokens: OnceLock::new(),
+            supervisor: RwLock::new(None),
+            draining: watch::Sender::new(false),
+        };
         let http = HttpLimits::default();
         EndpointBuilder {
             router: Router::new().limits(&http),

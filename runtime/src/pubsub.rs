@@ -237,7 +237,12 @@ impl<D: Dispatcher> PubSub<D> {
         }
     }
 
-    /// How many subscriptions a topic has.
+    /// This node of the cluster; `None` without one. Phoenix's `node_name/1`.
+    pub fn node(&self) -> Option<&Node> {
+        self.inner.remote.as_ref().map(Remote::node)
+    }
+
+    /// How many subscriptions a topic has on this node.
     pub fn subscriber_count(&self, topic: &str) -> usize {
         self.inner.shard(topic).count(topic)
     }

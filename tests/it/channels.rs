@@ -11,7 +11,7 @@ mod long_poll;
 mod mounted;
 mod mounts;
 mod overload;
-mod poller;
+pub(crate) mod poller;
 mod raw;
 mod restart;
 pub(crate) mod room;

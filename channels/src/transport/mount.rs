@@ -3,6 +3,8 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "longpoll")]
+use std::sync::OnceLock;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ use crate::serializer::Serializers;
 use crate::socket::{
     Begin, ChannelPubSub, Connect, ConnectsLimited, Limits, Overload, Refusal, SocketConnected, SocketMsg,
 };
+#[cfg(feature = "longpoll")]
+use crate::token::Tokens;
 
 /// The name of the transport, as channels see it.
 const NAME: &str = "websocket";
@@ -97,6 +101,9 @@ impl Default for SocketOptions {
 /// What the sockets of an endpoint share.
 pub(crate) struct SocketHome {
     pub(crate) pubsub: ChannelPubSub,
+    /// Signs with the endpoint's secret, once it has one.
+    #[cfg(feature = "longpoll")]
+    pub(crate) tokens: OnceLock<Tokens>,
     /// The supervisor of the socket processes, while it runs.
     pub(crate) supervisor: RwLock<Option<DynamicRef>>,
     /// Whether no new sockets are let in, since the endpoint stops.
@@ -115,7 +122,7 @@ impl SocketHome {
 pub(crate) struct Mount<H> {
     handler: Arc<H>,
     pub(crate) options: SocketOptions,
-    home: Arc<SocketHome>,
+    pub(super) home: Arc<SocketHome>,
     connects: Arc<Mutex<Bucket>>,
 }
 

@@ -96,6 +96,10 @@ impl<D: super::Dispatcher> Remote<D> {
         self.reported(topic, sent)
     }
 
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
     pub(super) fn is_own(&self, name: &NodeName) -> bool {
         self.node.id().name() == name
     }

@@ -12,26 +12,29 @@ use tokio_tungstenite::tungstenite::Bytes;
 use tower_service::Service;
 
 /// An endpoint with one socket at `/socket`, and its tree.
-pub(super) struct Polled {
-    pub(super) endpoint: Endpoint,
-    pub(super) tree: SupervisorRef,
+pub(crate) struct Polled {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) tree: SupervisorRef,
 }
 
 impl Polled {
-    pub(super) async fn start<S: Socket>(handler: S, long_poll: LongPollOptions) -> Self {
+    pub(crate) async fn start<S: Socket>(handler: S, long_poll: LongPollOptions) -> Self {
         Self::with(handler, SocketOptions { long_poll, ..SocketOptions::default() }).await
     }
 
-    pub(super) async fn with<S: Socket>(handler: S, options: SocketOptions) -> Self {
+    pub(crate) async fn with<S: Socket>(handler: S, options: SocketOptions) -> Self {
         let endpoint = Endpoint::builder().socket_with("/socket", handler, options).build();
-        let endpoint = endpoint.expect("the endpoint's description is right");
+        Self::of(endpoint.expect("the endpoint's description is right")).await
+    }
+
+    pub(crate) async fn of(endpoint: Endpoint) -> Self {
         let tree = Supervisor::one_for_one().child(endpoint.sockets()).start().await;
         let tree = tree.expect("the tree starts");
         Self { endpoint, tree }
     }
 
     /// A request to `/socket/longpoll`.
-    pub(super) async fn request(
+    pub(crate) async fn request(
         &self,
         method: &str,
         query: &str,
@@ -50,20 +53,20 @@ impl Polled {
     }
 
     /// Opens a session.
-    pub(super) async fn open(&self, query: &str) -> Poller<'_> {
+    pub(crate) async fn open(&self, query: &str) -> Poller<'_> {
         let answer = self.get(query, None).await;
         assert_eq!((&answer["status"], &answer["messages"]), (&json!(410), &json!([])), "{answer}");
         Poller { server: self, token: answer["token"].as_str().expect("a token").to_owned() }
     }
 
-    pub(super) async fn get(&self, query: &str, token: Option<&str>) -> Value {
+    pub(crate) async fn get(&self, query: &str, token: Option<&str>) -> Value {
         let headers: Vec<_> = token.iter().map(|token| ("x-phoenix-longpoll-token", *token)).collect();
         json_of(self.request("GET", query, &headers, "").await).await
     }
 }
 
 /// The body of an answer that is JSON, as all but few are.
-pub(super) async fn json_of(response: Response<Body>) -> Value {
+pub(crate) async fn json_of(response: Response<Body>) -> Value {
     assert_eq!(response.status(), StatusCode::OK);
     let headers: &HeaderMap = response.headers();
     assert_eq!(headers["content-type"], "application/json; charset=utf-8");
@@ -74,14 +77,14 @@ pub(super) async fn json_of(response: Response<Body>) -> Value {
 }
 
 /// A client with a session.
-pub(super) struct Poller<'a> {
-    pub(super) server: &'a Polled,
-    pub(super) token: String,
+pub(crate) struct Poller<'a> {
+    pub(crate) server: &'a Polled,
+    pub(crate) token: String,
 }
 
 impl Poller<'_> {
     /// Polls; the status and the messages.
-    pub(super) async fn poll(&self) -> (u64, Vec<Value>) {
+    pub(crate) async fn poll(&self) -> (u64, Vec<Value>) {
         let answer = self.server.get("", Some(&self.token)).await;
         let status = answer["status"].as_u64().expect("a status");
         if status != 410 {
@@ -94,7 +97,7 @@ impl Poller<'_> {
     }
 
     /// Polls until there are so many messages.
-    pub(super) async fn messages(&self, count: usize) -> Vec<Value> {
+    pub(crate) async fn messages(&self, count: usize) -> Vec<Value> {
         let mut all = Vec::new();
         while all.len() < count {
             let (status, messages) = self.poll().await;
@@ -106,19 +109,19 @@ impl Poller<'_> {
     }
 
     /// Publishes a body; the status.
-    pub(super) async fn publish(&self, content_type: &str, body: impl Into<Bytes>) -> u64 {
+    pub(crate) async fn publish(&self, content_type: &str, body: impl Into<Bytes>) -> u64 {
         let headers = [("x-phoenix-longpoll-token", &*self.token), ("content-type", content_type)];
         let answer = json_of(self.server.request("POST", "", &headers, body).await).await;
         answer["status"].as_u64().expect("a status")
     }
 
     /// Publishes one message; the status.
-    pub(super) async fn send(&self, message: Value) -> u64 {
+    pub(crate) async fn send(&self, message: Value) -> u64 {
         self.publish("application/json", message.to_string()).await
     }
 
     /// Joins a topic with the join_ref 1 and takes the reply.
-    pub(super) async fn join(&self, topic: &str) {
+    pub(crate) async fn join(&self, topic: &str) {
         assert_eq!(self.send(json!(["1", "1", topic, "phx_join", {}])).await, 200);
         let reply = self.messages(1).await.remove(0);
         assert_eq!(reply[4]["status"], "ok", "{reply}");

@@ -32,9 +32,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Reads a body; a frame may have `frame_bytes_max`.
-    pub(super) fn read(content_type: Option<&HeaderValue>, body: &Bytes, frame_bytes_max: usize) -> Self {
-        if !content_type.is_some_and(is_ndjson) {
+    /// Reads a body, which is one frame or a batch; a frame may have `frame_bytes_max`.
+    pub(super) fn read(is_batch: bool, body: &Bytes, frame_bytes_max: usize) -> Self {
+        if !is_batch {
             return Self { lines: vec![text(body.clone(), frame_bytes_max)], broken: false };
         }
         let mut batch = Self::default();
@@ -55,7 +55,8 @@ impl Batch {
     }
 }
 
-fn is_ndjson(content_type: &HeaderValue) -> bool {
+/// Whether the body is a batch.
+pub(super) fn is_ndjson(content_type: &HeaderValue) -> bool {
     let text = content_type.to_str().unwrap_or_default();
     let media_type = text.split(';').next().unwrap_or_default();
     media_type.trim().eq_ignore_ascii_case("application/x-ndjson")
@@ -86,7 +87,7 @@ mod tests {
 
     fn read(content_type: &'static str, body: impl AsRef<[u8]>) -> (Vec<String>, bool) {
         let content_type = HeaderValue::from_static(content_type);
-        let batch = Batch::read(Some(&content_type), &Bytes::copy_from_slice(body.as_ref()), 20);
+        let batch = Batch::read(is_ndjson(&content_type), &Bytes::copy_from_slice(body.as_ref()), 20);
         let show = |line: &Line| match line {
             Line::Frame(Frame::Text(text)) => text.to_string(),
             Line::Frame(Frame::Binary(bytes)) => format!("{:?}", &**bytes),
@@ -125,7 +126,7 @@ mod tests {
     fn a_line_is_no_slice_of_the_body() {
         let body = Bytes::from_static(b"[1]\n[2]");
         let range = body.as_ptr_range();
-        let batch = Batch::read(Some(&HeaderValue::from_static("application/x-ndjson")), &body, 20);
+        let batch = Batch::read(true, &body, 20);
         assert_eq!(batch.lines.len(), 2);
         for line in &batch.lines {
             let Line::Frame(Frame::Text(text)) = line else { panic!("{line:?}") };
@@ -148,8 +149,7 @@ mod tests {
             body in prop_oneof![noise(), almost("((\\[1,2\\]|AAECAw==|\\{\\}|\\*)?\r?\n){0,120}".prop_map(String::into_bytes))],
             ndjson in any::<bool>(),
         ) {
-            let content_type = HeaderValue::from_static(if ndjson { "application/x-ndjson" } else { "text/plain" });
-            let batch = Batch::read(Some(&content_type), &body.into(), 20);
+            let batch = Batch::read(ndjson, &body.into(), 20);
             prop_assert!(batch.lines.len() <= LINES_MAX);
             prop_assert!(ndjson || batch.lines.len() == 1 && !batch.broken);
             for line in &batch.lines {
@@ -171,7 +171,7 @@ mod tests {
                 Frame::Binary(bytes) => BASE64.encode(bytes),
             };
             let body = frames.iter().map(line).collect::<Vec<_>>().join("\n");
-            let batch = Batch::read(Some(&HeaderValue::from_static("application/x-ndjson")), &body.into(), 100);
+            let batch = Batch::read(true, &body.into(), 100);
             prop_assert!(!batch.broken);
             let read: Vec<Frame> = batch
                 .lines

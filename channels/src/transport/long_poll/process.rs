@@ -69,7 +69,7 @@ impl<D: Driven> LongPollProcess<D> {
         let Phase::Open(open) = &mut self.phase else { return Ok(()) };
         let now = now();
         while let Poll::Ready(Some(request)) = open.requests.poll_recv(cx) {
-            open.request(request, now);
+            open.request(request, now)?;
         }
         let handled = open.publish(&mut self.session, &self.ctx, now);
         open.answer_poll(self.session.output(), now);
@@ -160,7 +160,7 @@ impl<D: Driven> LongPollProcess<D> {
 }
 
 impl Open {
-    fn request(&mut self, request: Request, now: StdInstant) {
+    fn request(&mut self, request: Request, now: StdInstant) -> Result<(), End> {
         // Whoever asked and is gone by now needs no answer.
         match request {
             Request::Poll(poll) => {
@@ -173,7 +173,12 @@ impl Open {
                     drop(earlier.answer.send(Published::TooSlow));
                 }
             }
+            Request::Lost => {
+                let why = "messages were lost on their way to the node that was polled";
+                return Err(End::new(CloseCode::GoingAway, why));
+            }
         }
+        Ok(())
     }
 
     /// Hands over lines for as long as the socket takes them.

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use heronry::node::NodeName;
 use heronry::telemetry::{self, Event, Level};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use super::batch::Line;
 use crate::serializer::Frame;
 use crate::token::{MaxAge, Term, Tokens};
+use crate::transport::mount::SocketHome;
 
 /// How long a session's token is good. Phoenix's default, two weeks; the session must live, too.
 const TOKEN_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(1_209_600);
@@ -26,7 +28,12 @@ const REQUESTS_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) enum Request {
     Poll(oneshot::Sender<Polled>),
-    Publish { lines: Vec<Line>, done: Done },
+    Publish {
+        lines: Vec<Line>,
+        done: Done,
+    },
+    /// What a poll of another node took did not get there: the client can't know what it missed.
+    Lost,
 }
 
 /// What a poll is told.
@@ -76,11 +83,23 @@ impl Handle {
 /// The sessions of one mount.
 pub(super) struct Sessions {
     max: usize,
-    tokens: Tokens,
+    /// Where other nodes look for them too.
+    node: Option<NodeName>,
+    /// What this mount signs with if the endpoint has no secret.
+    own_tokens: OnceLock<Tokens>,
+    home: Arc<SocketHome>,
     live: Mutex<HashMap<Id, Handle>>,
 }
 
-type Id = [u8; 16];
+/// What a session is called, on its node and by other nodes.
+pub(super) type Id = [u8; 16];
+
+/// Where the session of a token is.
+pub(super) enum Found {
+    Here(Handle),
+    /// On this node, if anywhere.
+    At(NodeName, Id),
+}
 
 /// The entry of a session; it goes with this.
 pub(super) struct Registered {
@@ -89,9 +108,12 @@ pub(super) struct Registered {
 }
 
 impl Sessions {
-    pub(super) fn new(max: usize) -> Arc<Self> {
-        let tokens = Tokens::with_random_secret().max_age(TOKEN_MAX_AGE);
-        Arc::new(Self { max, tokens, live: Mutex::default() })
+    pub(super) fn new(max: usize, node: Option<NodeName>, home: Arc<SocketHome>) -> Arc<Self> {
+        Arc::new(Self { max, node, own_tokens: OnceLock::new(), home, live: Mutex::default() })
+    }
+
+    fn tokens(&self) -> &Tokens {
+        self.home.tokens.get().unwrap_or_else(|| self.own_tokens.get_or_init(Tokens::with_random_secret))
     }
 
     /// Enters a session: its entry, its token, and the requests to it. `None` if there are as many as there may be.
@@ -108,19 +130,30 @@ impl Sessions {
             }
             live.insert(id, handle);
         }
-        let data = Term::Tuple(vec![Term::Atom("v1".to_owned()), Term::Binary(id.to_vec())]);
-        let token =
-            self.tokens.sign(SALT, data).expect("invariant: a few bytes are within the limits of a term");
+        let node = self.node.as_ref().map_or("", NodeName::as_str);
+        let data = vec![Term::Atom("v1".to_owned()), Term::Binary(id.to_vec()), Term::Binary(node.into())];
+        let token = self.tokens().sign(SALT, Term::Tuple(data));
+        let token = token.expect("invariant: a few bytes are within the limits of a term");
         Some((Registered { sessions: self.clone(), id }, token, receiver))
     }
 
-    /// The live session that a token was given for.
-    pub(super) fn find(&self, token: &str) -> Option<Handle> {
-        let data = self.tokens.verify_within(SALT, token, MaxAge::Of(TOKEN_MAX_AGE)).ok()?;
+    /// The session that a token was given for; `None` if it lives no more.
+    pub(super) fn find(&self, token: &str) -> Option<Found> {
+        let data = self.tokens().verify_within(SALT, token, MaxAge::Of(TOKEN_MAX_AGE)).ok()?;
         let Term::Tuple(parts) = data else { return None };
-        let [Term::Atom(version), Term::Binary(id)] = &parts[..] else { return None };
+        let [Term::Atom(version), Term::Binary(id), Term::Binary(node)] = &parts[..] else { return None };
         let id = Id::try_from(&id[..]).ok().filter(|_| version == "v1")?;
-        self.live.lock().get(&id).cloned()
+        if let Some(handle) = self.by_id(&id) {
+            return Some(Found::Here(handle));
+        }
+        let node = NodeName::parse(str::from_utf8(node).ok()?).ok()?;
+        let elsewhere = self.node.as_ref().is_some_and(|own| *own != node);
+        elsewhere.then_some(Found::At(node, id))
+    }
+
+    /// The live session of that name on this node.
+    pub(super) fn by_id(&self, id: &Id) -> Option<Handle> {
+        self.live.lock().get(id).cloned()
     }
 }
 
