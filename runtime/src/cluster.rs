@@ -30,6 +30,7 @@ mod membership;
 mod options;
 mod outbound;
 mod parts;
+mod remote;
 mod service;
 mod subscriptions;
 mod switchboard;
@@ -42,6 +43,7 @@ use bytes::Bytes;
 pub use channel::Channel;
 pub use events::{
     ClusterFull, Dropped, EngineLink, FramesDropped, Gaps, NameTaken, NodeDown, NodeEvent, NodeUp,
+    RemoteMessageUnfit,
 };
 pub use mac::{MAC_KEY_BYTES_MIN, MacKey, MacKeyTooShort};
 pub use options::{
@@ -49,12 +51,18 @@ pub use options::{
     SUSPECT_DEFAULT,
 };
 pub use parts::{MESSAGE_BYTES_MAX, PART_BYTES};
+pub use remote::{
+    CALLS_SERVED_MAX, EXPORTS_MAX, ExportError, Exported, MONITORS_SERVED_MAX, RemoteDown, RemoteError,
+    RemoteMessage, RemoteMonitor, RemoteRef, SESSION_BYTES_MAX, SESSION_MESSAGES_MAX,
+};
 pub use subscriptions::{Delivery, Subscriber};
 
 use crate::engine::{Engine, Lane, PublishError};
+use crate::name::{Name, NameError};
 use crate::node::{NodeId, NodeName};
-use crate::process::OnDrop;
+use crate::process::{Context, OnDrop, Outbox};
 use crate::supervisor::{ChildSpec, Restart, Supervisor};
+use remote::Remote;
 use service::Wake;
 use switchboard::Switchboard;
 
@@ -95,6 +103,7 @@ const MAX_PAYLOAD_MIN: usize = 1_024;
 #[derive(Clone)]
 pub struct Node {
     board: Arc<Switchboard>,
+    remote: Arc<Remote>,
 }
 
 /// A payload that was not sent to a node.
@@ -105,6 +114,18 @@ pub enum SendError {
     NoConnection(NodeId),
     /// The engine did not take it.
     Publish(PublishError),
+}
+
+/// What [`Node::monitor_nodes`] tells. Erlang's `{nodeup, Node}` and `{nodedown, Node}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeStatus {
+    /// The node is up.
+    Up(NodeId),
+    /// The node is down.
+    Down(NodeId),
+    /// More was to be told than may wait, and was dropped: these are the other nodes that are up now.
+    Nodes(Vec<NodeId>),
 }
 
 /// An interest in a channel; it ends when this is dropped. What is being delivered at that moment still is.
@@ -125,18 +146,19 @@ impl Node {
     /// # Errors
     /// [`NodeError`] if the options contradict each other, or the engine's frames are too small.
     pub fn new(engine: Arc<dyn Engine>, options: &NodeOptions) -> Result<Self, NodeError> {
-        Ok(Self { board: Arc::new(Switchboard::new(engine, options)?) })
+        let board = Arc::new(Switchboard::new(engine, options)?);
+        Ok(Self { remote: Remote::new(board.clone()), board })
     }
 
     /// The node's process, for a supervisor. It is restarted if it crashes, which nobody else notices. When it is shut down, the node leaves:
     /// the others see it go at once, its engine stops, and its life is over; it can't be started again.
     pub fn child_spec(&self) -> ChildSpec {
-        let board = self.board.clone();
+        let node = self.clone();
         ChildSpec::new("node", move |spawner| {
-            let board = board.clone();
+            let node = node.clone();
             async move {
                 let spawner = spawner.options(|options| options.mailbox_limit(service::WAKES_MAX));
-                Ok(spawner.spawn_ready(|ctx, ready| service::run(ctx, board, ready)).await?.pid())
+                Ok(spawner.spawn_ready(|ctx, ready| service::run(ctx, node, ready)).await?.pid())
             }
         })
         .restart(Restart::Transient)
@@ -233,6 +255,94 @@ impl Node {
             }
         };
         (Watch { _end: OnDrop::new(end) }, up)
+    }
+
+    /// Tells this process of nodes that come and go from now on, with `wrap` to make a message of it; and gives the other nodes that are
+    /// up now. No change is missed between the two, or is in both. Erlang's `net_kernel:monitor_nodes/1`.
+    ///
+    /// `wrap` runs on the engine's task and must not wait; should it panic, the monitor ends. If the mailbox is full, what is to be told waits
+    /// for room in it, up to [`EVENTS_WAITING_MAX`](crate::process::EVENTS_WAITING_MAX); beyond that one
+    /// [`NodeStatus::Nodes`] stands for all.
+    pub fn monitor_nodes<M: Send + 'static>(
+        &self,
+        ctx: &Context<M>,
+        wrap: impl Fn(NodeStatus) -> M + Send + Sync + 'static,
+    ) -> (Watch, Vec<NodeId>) {
+        let board = Arc::downgrade(&self.board);
+        let outbox = Arc::new(Outbox::new(ctx.addr(), wrap, move |outbox| {
+            let board = board.upgrade()?;
+            Some(NodeStatus::Nodes(board.members.up_with(|| outbox.renewed())))
+        }));
+        self.watch(Arc::new(move |event| {
+            match event {
+                NodeEvent::Up(node) => outbox.push(NodeStatus::Up(node)),
+                NodeEvent::Down(node) => outbox.push(NodeStatus::Down(node)),
+                NodeEvent::Suspect(_)
+                | NodeEvent::Recovered(_)
+                | NodeEvent::PermDown(_)
+                | NodeEvent::EngineUp(_)
+                | NodeEvent::EngineDown(_) => return,
+            }
+            outbox.flush();
+        }))
+    }
+
+    /// Lets other nodes reach a process under this name, until it ends. Nothing else of this node can be reached: a
+    /// [local name](crate::process::register) is none of theirs. Erlang's `register/2`, as seen from other nodes.
+    ///
+    /// # Errors
+    /// [`ExportError`] if the name is taken or can't be one, or the process has ended.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use heronry::engine::{Local, LocalHub};
+    /// # use heronry::node::{Incarnation, NodeId, NodeName};
+    /// use std::time::Duration;
+    /// use heronry::cluster::{Exported, Node, NodeOptions};
+    /// use heronry::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let hub = LocalHub::new();
+    /// # let engine = |name| Arc::new(Local::new(NodeId::new(NodeName::parse(name).unwrap(), Incarnation::new(1)), &hub));
+    /// # let (a, b) = (Node::start(engine("a"), &NodeOptions::new()).await?, Node::start(engine("b"), &NodeOptions::new()).await?);
+    /// enum Msg { Add(u64), Get(ReplyTo<u64>) }
+    ///
+    /// // On one node:
+    /// let counter = spawn(|mut ctx: Context<Msg>| async move {
+    ///     let mut count = 0;
+    ///     while let Received::Message(msg) = ctx.receive().await {
+    ///         match msg {
+    ///             Msg::Add(n) => count += n,
+    ///             Msg::Get(reply_to) => reply_to.send(count),
+    ///         }
+    ///     }
+    /// });
+    /// a.export("counter", Exported::new(&counter).casts(Msg::Add).calls(|(), reply_to| Msg::Get(reply_to)))?;
+    ///
+    /// // On another:
+    /// # while b.nodes().is_empty() { tokio::task::yield_now().await; }
+    /// let counter = b.remote(a.id().name(), "counter")?;
+    /// counter.send(&2_u64)?;
+    /// let count: u64 = counter.call(&(), Duration::from_secs(5)).await?;
+    /// assert_eq!(count, 2);
+    /// # a.stop().await; b.stop().await;
+    /// # Ok(()) }
+    /// ```
+    pub fn export<M: Send + 'static>(&self, name: &str, exported: Exported<M>) -> Result<(), ExportError> {
+        self.remote.export(name, exported)
+    }
+
+    /// Takes a name from its process; whether one had it. Monitors go on.
+    pub fn unexport(&self, name: &str) -> bool {
+        self.remote.unexport(name)
+    }
+
+    /// The process that is exported under this name on that node.
+    ///
+    /// # Errors
+    /// [`NameError`] if the text can't be a name.
+    pub fn remote(&self, node: &NodeName, name: &str) -> Result<RemoteRef, NameError> {
+        Ok(Remote::reference(&self.remote, node, Name::parse(name)?))
     }
 }
 

@@ -53,6 +53,7 @@
 //! supervision rests on it.
 
 mod clock;
+mod codec;
 mod exit;
 mod name;
 mod pid;

@@ -12,6 +12,7 @@ pub struct Channel(Kind);
 enum Kind {
     PubSub(ShardId),
     Tracker(u32, u16),
+    Remote,
 }
 
 /// How many bytes a channel has in front of a payload for one node.
@@ -28,11 +29,17 @@ impl Channel {
         Self(Kind::Tracker(number, shard))
     }
 
-    /// Where it is published for all.
-    pub(super) fn subject(self) -> Subject {
+    /// Of remote processes: between two nodes alone.
+    pub(super) fn remote() -> Self {
+        Self(Kind::Remote)
+    }
+
+    /// Where it is published for all; `None` if nothing is.
+    pub(super) fn subject(self) -> Option<Subject> {
         match self.0 {
-            Kind::PubSub(shard) => Subject::PubSub(shard),
-            Kind::Tracker(number, shard) => Subject::Tracker(number, shard),
+            Kind::PubSub(shard) => Some(Subject::PubSub(shard)),
+            Kind::Tracker(number, shard) => Some(Subject::Tracker(number, shard)),
+            Kind::Remote => None,
         }
     }
 
@@ -49,6 +56,7 @@ impl Channel {
         let (kind, number, shard) = match self.0 {
             Kind::PubSub(shard) => (0, 0, shard.get()),
             Kind::Tracker(number, shard) => (1, number, shard),
+            Kind::Remote => (2, 0, 0),
         };
         let ([a, b, c, d], [e, f]) = (u32::to_be_bytes(number), u16::to_be_bytes(shard));
         [kind, a, b, c, d, e, f]
@@ -60,6 +68,7 @@ impl Channel {
         match (kind, number) {
             (0, 0) => ShardId::new(shard).map(Self::pubsub),
             (1, _) => Some(Self::tracker(number, shard)),
+            (2, 0) if shard == 0 => Some(Self::remote()),
             _ => None,
         }
     }
@@ -76,9 +85,11 @@ mod tests {
             [Channel::pubsub(shard), Channel::tracker(7, 300), Channel::tracker(u32::MAX, u16::MAX)]
         {
             assert_eq!(Channel::decode(channel.encode()), Some(channel));
-            assert_eq!(Channel::of(&channel.subject()), Some(channel));
+            assert_eq!(Channel::of(&channel.subject().unwrap()), Some(channel));
         }
-        for bytes in [[9; 7], [0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 4, 0]] {
+        assert_eq!(Channel::decode(Channel::remote().encode()), Some(Channel::remote()));
+        assert_eq!(Channel::remote().subject(), None);
+        for bytes in [[9; 7], [0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 4, 0], [2, 0, 0, 0, 0, 0, 1]] {
             assert_eq!(Channel::decode(bytes), None);
         }
     }

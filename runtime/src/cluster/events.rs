@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::engine::Lane;
 use crate::node::NodeId;
+use crate::pid::Pid;
 use crate::telemetry::{Event, Level};
 
 /// What [`Node::watch`](super::Node::watch) tells.
@@ -128,6 +129,24 @@ pub struct Gaps {
     pub count: u64,
 }
 
+/// A message of another node is none that the process it is for takes: `heronry.cluster.message_unfit`. It is dropped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RemoteMessageUnfit {
+    /// Who sent it.
+    pub from: NodeId,
+    /// Whom it was for.
+    pub pid: Pid,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl fmt::Display for RemoteMessageUnfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a message of node {} does not fit {}: {}", self.from, self.pid, self.why)
+    }
+}
+
 impl fmt::Display for NodeUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "node {} is up", self.node)
@@ -204,4 +223,5 @@ events! {
     ClusterFull, "heronry.cluster.full", Error;
     FramesDropped, "heronry.cluster.frames_dropped", Warn;
     Gaps, "heronry.cluster.gaps", Warn;
+    RemoteMessageUnfit, "heronry.cluster.message_unfit", Warn;
 }

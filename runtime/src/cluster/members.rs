@@ -120,6 +120,13 @@ impl Members {
         self.state.lock().up.values().cloned().collect()
     }
 
+    /// As [`up`](Self::up), with something done at the same moment.
+    pub(super) fn up_with(&self, then: impl FnOnce()) -> Vec<NodeId> {
+        let state = self.state.lock();
+        then();
+        state.up.values().cloned().collect()
+    }
+
     pub(super) fn is_up(&self, id: &NodeId) -> bool {
         self.state.lock().up.get(id.name()) == Some(id)
     }

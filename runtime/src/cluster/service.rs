@@ -1,8 +1,6 @@
 //! The process of a node: it beats, looks at the time, and says goodbye.
 
-use std::sync::Arc;
-
-use super::switchboard::Switchboard;
+use super::Node;
 use crate::clock;
 use crate::exit::ExitReason;
 use crate::process::{Context, Info, Received};
@@ -21,7 +19,8 @@ pub(super) enum Wake {
 pub(super) const WAKES_MAX: usize = 1_024;
 
 /// The body of the process. What it knows is in the switchboard, so that the next incarnation goes on where this one ended.
-pub(super) async fn run(mut ctx: Context<Wake>, board: Arc<Switchboard>, ready: ReplyTo<()>) -> ExitReason {
+pub(super) async fn run(mut ctx: Context<Wake>, node: Node, ready: ReplyTo<()>) -> ExitReason {
+    let board = &node.board;
     if board.has_left() {
         return ExitReason::custom("this node has left its cluster, and its life is over: make a new one");
     }

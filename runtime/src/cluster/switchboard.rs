@@ -25,8 +25,8 @@ use crate::engine::{Engine, Event, Lane, PublishError, Receiver, Subject};
 use crate::node::{NodeId, NodeName};
 use crate::process::Addr;
 use crate::supervisor::SupervisorRef;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, RwLock};
 use crate::telemetry;
 
 /// How soon after a heartbeat the next may be: a node that is new is answered at once, many that are new together by one.
@@ -55,6 +55,14 @@ pub(super) struct Switchboard {
     /// The supervisor that the node was started under, if it has one of its own.
     pub(super) tree: Mutex<Option<SupervisorRef>>,
     has_left: AtomicBool,
+    /// What else of the node looks at the time.
+    timed: RwLock<Option<Weak<dyn Timed>>>,
+}
+
+/// A part of the node above the switchboard that has deadlines of its own.
+pub(super) trait Timed: Send + Sync {
+    fn tick(&self, now: Instant);
+    fn deadline(&self) -> Option<Instant>;
 }
 
 #[derive(Default)]
@@ -104,6 +112,7 @@ impl Switchboard {
             service: Mutex::new(None),
             tree: Mutex::new(None),
             has_left: AtomicBool::new(false),
+            timed: RwLock::new(None),
         })
     }
 
@@ -206,6 +215,11 @@ impl Switchboard {
         }
     }
 
+    /// Counts something of another node that went nowhere.
+    pub(super) fn dropped(&self, why: Dropped) {
+        self.counters.dropped(why);
+    }
+
     fn heard(&self, id: &NodeId, heard: Heard) {
         self.tell();
         match heard {
@@ -249,6 +263,17 @@ impl Switchboard {
         self.members.step(|members| members.tick(now));
         self.tell();
         self.lanes().for_each(|lane| lane.tick(now));
+        if let Some(timed) = self.timed() {
+            timed.tick(now);
+        }
+    }
+
+    pub(super) fn set_timed(&self, timed: Weak<dyn Timed>) {
+        *self.timed.write() = Some(timed);
+    }
+
+    fn timed(&self) -> Option<Arc<dyn Timed>> {
+        self.timed.read().as_ref()?.upgrade()
     }
 
     /// When it is worth a look again.
@@ -258,11 +283,12 @@ impl Switchboard {
             let beats = self.beats.lock();
             beats.last.filter(|_| beats.is_due).map(|last| last + BEAT_PAUSE)
         };
-        self.lanes().map(Inbound::deadline).chain([members, beat]).flatten().min()
+        let timed = self.timed().and_then(|timed| timed.deadline());
+        self.lanes().map(Inbound::deadline).chain([members, beat, timed]).flatten().min()
     }
 
     /// Has the service look at the time anew.
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         let service = self.service.lock().clone();
         if let Some(service) = service {
             // It is full only of the same.
@@ -319,7 +345,8 @@ impl Switchboard {
     // What goes out, and who wants what.
 
     pub(super) fn publish(&self, channel: Channel, payload: &[u8]) -> Result<(), PublishError> {
-        self.publish_subject(&channel.subject(), &[], payload)
+        let subject = channel.subject().expect("invariant: who can name a channel can publish on it");
+        self.publish_subject(&subject, &[], payload)
     }
 
     fn publish_subject(&self, subject: &Subject, prefix: &[u8], payload: &[u8]) -> Result<(), PublishError> {
@@ -348,8 +375,7 @@ impl Switchboard {
     pub(super) fn subscribe(&self, channel: Channel, subscriber: Arc<dyn Subscriber>) -> u64 {
         let _order = self.interest.lock();
         let (id, is_first) = self.subscriptions.insert(channel, subscriber);
-        if is_first {
-            let subject = channel.subject();
+        if let Some(subject) = channel.subject().filter(|_| is_first) {
             self.inbound(subject.lane()).want(subject.clone(), true);
             self.engine.set_interest(&subject, true);
         }
@@ -360,8 +386,7 @@ impl Switchboard {
         let removed = {
             let _order = self.interest.lock();
             let (removed, was_last) = self.subscriptions.remove(channel, id);
-            if was_last {
-                let subject = channel.subject();
+            if let Some(subject) = channel.subject().filter(|_| was_last) {
                 self.engine.set_interest(&subject, false);
                 self.inbound(subject.lane()).want(subject, false);
             }

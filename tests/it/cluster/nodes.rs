@@ -1,67 +1,18 @@
 //! Who is up, and what nodes publish and send.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use heronry::cluster::{
-    Channel, Delivery, MESSAGE_BYTES_MAX, MacKey, Node, NodeError, NodeEvent, NodeOptions, SendError,
-    Subscription, Watch,
+    Channel, Delivery, MESSAGE_BYTES_MAX, MacKey, Node, NodeError, NodeEvent, NodeOptions, NodeStatus,
+    SendError,
 };
-use heronry::engine::{Engine, Lane, Local, LocalHub, PublishError, ShardId, Subject};
-use heronry::node::{Incarnation, NodeId, NodeName};
+use heronry::engine::{Engine, Lane, LocalHub, PublishError, Subject};
 use heronry::prelude::*;
 use tokio::time::{Instant, sleep};
 
-fn id(name: &str, life: u64) -> NodeId {
-    NodeId::new(NodeName::parse(name).expect("a name"), Incarnation::new(life))
-}
-
-fn local(hub: &LocalHub, name: &str, life: u64) -> Arc<Local> {
-    Arc::new(Local::new(id(name, life), hub))
-}
-
-async fn node(hub: &LocalHub, name: &str, life: u64) -> Node {
-    Node::start(local(hub, name, life), &NodeOptions::new()).await.expect("it starts")
-}
-
-fn ids(nodes: &[&Node]) -> Vec<NodeId> {
-    nodes.iter().map(|node| node.id().clone()).collect()
-}
-
-/// Everything that is told, in order.
-type Log<T> = Arc<Mutex<Vec<T>>>;
-
-fn take<T>(log: &Log<T>) -> Vec<T> {
-    std::mem::take(&mut log.lock().expect("no panic under it"))
-}
-
-fn watch(node: &Node) -> (Watch, Log<NodeEvent>) {
-    let log = Log::default();
-    let into = log.clone();
-    let (watch, _) = node.watch(Arc::new(move |event| into.lock().expect("no panic under it").push(event)));
-    (watch, log)
-}
-
-fn subscribe(node: &Node, channel: Channel) -> (Subscription, Log<Delivery>) {
-    let log = Log::default();
-    let into = log.clone();
-    let subscriber = move |delivery| into.lock().expect("no panic under it").push(delivery);
-    (node.subscribe(channel, Arc::new(subscriber)), log)
-}
-
-fn payload(from: &Node, payload: impl Into<Bytes>) -> Delivery {
-    Delivery::Payload { from: from.id().clone(), payload: payload.into() }
-}
-
-fn pubsub() -> Channel {
-    Channel::pubsub(ShardId::new(7).expect("a shard"))
-}
-
-/// Long enough for what is on its way, and for a node that is new to be answered.
-async fn settle() {
-    sleep(Duration::from_millis(60)).await;
-}
+use super::{Log, id, ids, local, node, payload, pubsub, pubsub_subject, settle, subscribe, take, watch};
 
 #[tokio::test(start_paused = true)]
 async fn nodes_find_each_other_at_once_and_see_each_other_leave_at_once() {
@@ -250,10 +201,6 @@ async fn frames_of_strangers_are_dropped() {
     assert_eq!((f.nodes(), e.nodes()), (ids(&[&a, &e]), ids(&[&a, &f])));
 }
 
-fn pubsub_subject() -> Subject {
-    Subject::PubSub(ShardId::new(7).expect("a shard"))
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_node_whose_process_is_killed_goes_on() {
     let hub = LocalHub::new();
@@ -293,4 +240,29 @@ async fn times_must_be_in_order() {
         let refused = Node::new(local(&LocalHub::new(), "a", 1), &options);
         assert_eq!(refused.err(), Some(NodeError::Times));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_monitors_nodes() {
+    let hub = LocalHub::new();
+    let (a, b) = (node(&hub, "a", 1).await, node(&hub, "b", 2).await);
+    settle().await;
+    let (told, up): (Log<NodeStatus>, Log<Vec<heronry::node::NodeId>>) = Default::default();
+    let (into, at, ups) = (told.clone(), a.clone(), up.clone());
+    let watcher = spawn(move |mut ctx: Context<NodeStatus>| async move {
+        let (_watch, up) = at.monitor_nodes(&ctx, |status| status);
+        ups.lock().expect("no panic under it").push(up);
+        while let Received::Message(status) = ctx.receive().await {
+            into.lock().expect("no panic under it").push(status);
+        }
+    });
+    settle().await;
+    let c = node(&hub, "c", 3).await;
+    settle().await;
+    b.stop().await;
+    settle().await;
+    assert_eq!(take(&up), [ids(&[&b])]);
+    let told = take(&told);
+    assert_eq!(told, [NodeStatus::Up(c.id().clone()), NodeStatus::Down(b.id().clone())]);
+    heronry::process::kill(watcher.pid());
 }

@@ -16,7 +16,7 @@ pub(super) const RUNTIME: Crate = Crate {
     folder: "runtime/src",
     letter: 'R',
     floors: &[
-        &["exit", "pid", "name", "node", "sync", "clock", "unwind", "telemetry"],
+        &["exit", "pid", "name", "node", "codec", "sync", "clock", "unwind", "telemetry"],
         &["process"],
         &["timer", "task", "server"],
         &["supervisor", "registry", "group"],
