@@ -9,7 +9,13 @@
 mod backlog;
 mod courier;
 mod events;
+#[cfg(any(feature = "nats", feature = "redis"))]
+mod linked;
 mod local;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "testing")]
 pub mod sim;
 
@@ -18,7 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-pub use events::{DropCause, FramesDropped, ReceiverPanicked};
+pub use events::{DropCause, FramesDropped, FramesRefused, LinkDown, LinkUp, ReceiverPanicked};
+#[cfg(any(feature = "nats", feature = "redis"))]
+pub use linked::{FRAME_AGE_MAX, OUTBOUND_BYTES_MAX, OUTBOUND_FRAMES_MAX, Safeguard};
 pub use local::{LOCAL_PAYLOAD_BYTES_MAX, Local, LocalHub};
 
 use crate::node::NodeId;

@@ -1,4 +1,4 @@
-//! Tests that need more than this workspace: a browser, Node with npm packages, valgrind, the release binaries.
+//! Tests that need more than this workspace: a browser, Node with npm packages, brokers, valgrind, the release binaries.
 //!
 //! They change something, then wait for what it should lead to; none waits for a fixed time.
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 mod browser;
 mod chat;
 mod conformance;
+mod engines;
 mod footprint;
 mod golden;
 mod in_axum;

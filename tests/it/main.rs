@@ -9,6 +9,7 @@ mod cluster;
 mod conformance;
 #[cfg(feature = "e2e")]
 mod e2e;
+mod engine;
 mod exits;
 mod floors;
 mod fuzz;

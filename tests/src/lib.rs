@@ -3,10 +3,13 @@
 //!
 //! Every wait in here is bounded, and every child process ends with the value that started it.
 
+mod broker;
 mod browser;
+pub mod conformance;
 pub mod conformance_app;
 mod server;
 
+pub use broker::{BrokerProcess, find_nats_servers, find_redis_server};
 pub use browser::{
     Browser, BrowserError, Context, DEFAULT_WAIT, ErrorKind, INSTALL_HINT, Key, Page, PageError, find_browser,
 };

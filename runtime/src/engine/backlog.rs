@@ -1,11 +1,11 @@
-//! What waits for a receiver that is slower than what comes: bounded by frames and by bytes. A frame that finds no room is
-//! lost, and in its place stands a gap.
+//! What waits for somebody who is slower than what comes: bounded by frames and by bytes. A frame that finds no room is lost,
+//! and in its place stands a gap.
 //!
 //! Pure: a queue.
 
 use std::collections::VecDeque;
 
-use super::{Event, Lane};
+use super::Event;
 
 /// How many frames may wait for the receiver of one lane. As many as NATS's client lets wait for one subscription: more than a
 /// burst, and less than a second of what a node can take.
@@ -14,108 +14,133 @@ pub(super) const INBOUND_FRAMES_MAX: usize = 65_536;
 /// How many bytes of frames may wait for the receiver of one lane: what NATS's server lets wait for one client.
 pub(super) const INBOUND_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The events of one lane that its receiver has not taken yet.
+/// What has come on one lane and was not taken yet.
 #[derive(Debug)]
-pub(super) struct Backlog {
-    lane: Lane,
-    events: VecDeque<Event>,
+pub(super) struct Backlog<T> {
+    waiting: VecDeque<Waiting<T>>,
     frames: usize,
     bytes: usize,
     frames_max: usize,
     bytes_max: usize,
-    /// Frames that found no room since the newest event that did.
+    /// Frames that found no room since something did.
     missed: u64,
 }
 
-impl Backlog {
-    pub(super) fn new(lane: Lane, frames_max: usize, bytes_max: usize) -> Self {
-        Self { lane, events: VecDeque::new(), frames: 0, bytes: 0, frames_max, bytes_max, missed: 0 }
+#[derive(Debug)]
+enum Waiting<T> {
+    Frame(T, usize),
+    Notice(T),
+    Gap(u64),
+}
+
+/// What comes out.
+#[derive(Debug, PartialEq)]
+pub(super) enum Taken<T> {
+    /// What was put in.
+    Item(T),
+    /// So many frames were lost here.
+    Missed(u64),
+}
+
+impl<T> Backlog<T> {
+    /// With the limits of a lane.
+    pub(super) fn new() -> Self {
+        Self::with_limits(INBOUND_FRAMES_MAX, INBOUND_BYTES_MAX)
     }
 
-    /// Puts an event behind the others; says whether there was room. Only frames can be refused: what is told of the link is
-    /// rare, and its order among the frames is what it is worth.
-    pub(super) fn push(&mut self, event: Event) -> bool {
-        if let Event::Frame { frame, .. } = &event {
-            if self.frames >= self.frames_max || self.bytes + frame.len() > self.bytes_max {
-                self.missed += 1;
-                return false;
-            }
-            self.frames += 1;
-            self.bytes += frame.len();
+    fn with_limits(frames_max: usize, bytes_max: usize) -> Self {
+        Self { waiting: VecDeque::new(), frames: 0, bytes: 0, frames_max, bytes_max, missed: 0 }
+    }
+
+    /// Puts a frame of that size behind the others; says whether there was room.
+    pub(super) fn push(&mut self, frame: T, bytes: usize) -> bool {
+        if self.frames >= self.frames_max || self.bytes + bytes > self.bytes_max {
+            self.missed += 1;
+            return false;
         }
         self.own_up();
-        self.events.push_back(event);
+        self.frames += 1;
+        self.bytes += bytes;
+        self.waiting.push_back(Waiting::Frame(frame, bytes));
         true
     }
 
-    /// The next event, and how many frames were lost right before it if it is the gap that says so.
-    pub(super) fn pop(&mut self) -> Option<Event> {
-        if self.events.is_empty() {
-            self.own_up();
-        }
-        let event = self.events.pop_front()?;
-        if let Event::Frame { frame, .. } = &event {
-            self.frames -= 1;
-            self.bytes -= frame.len();
-        }
-        Some(event)
+    /// Puts in what must not be lost: it is rare, and its order among the frames is what it is worth.
+    pub(super) fn notice(&mut self, notice: T) {
+        self.own_up();
+        self.waiting.push_back(Waiting::Notice(notice));
     }
 
-    /// How many frames were lost since the last gap was put in; for telemetry.
-    pub(super) fn missed(&self) -> u64 {
-        self.missed
+    pub(super) fn pop(&mut self) -> Option<Taken<T>> {
+        if self.waiting.is_empty() {
+            self.own_up();
+        }
+        Some(match self.waiting.pop_front()? {
+            Waiting::Frame(frame, bytes) => {
+                self.frames -= 1;
+                self.bytes -= bytes;
+                Taken::Item(frame)
+            }
+            Waiting::Notice(notice) => Taken::Item(notice),
+            Waiting::Gap(missed) => Taken::Missed(missed),
+        })
     }
 
     fn own_up(&mut self) {
-        if std::mem::take(&mut self.missed) > 0 {
-            self.events.push_back(Event::Gap(self.lane));
+        let missed = std::mem::take(&mut self.missed);
+        if missed > 0 {
+            self.waiting.push_back(Waiting::Gap(missed));
+        }
+    }
+}
+
+impl Backlog<Event> {
+    /// Puts in an event, whichever it is.
+    pub(super) fn put(&mut self, event: Event) {
+        match &event {
+            Event::Frame { frame, .. } => {
+                let bytes = frame.len();
+                self.push(event, bytes);
+            }
+            Event::Up(_) | Event::Down(_) | Event::Gap(_) => self.notice(event),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
-    use super::super::Subject;
     use super::*;
 
-    fn frame(text: &'static str) -> Event {
-        Event::Frame { subject: Subject::Heartbeats, frame: Bytes::from_static(text.as_bytes()) }
-    }
-
-    fn drain(backlog: &mut Backlog) -> Vec<Event> {
+    fn drain(backlog: &mut Backlog<&'static str>) -> Vec<Taken<&'static str>> {
         std::iter::from_fn(|| backlog.pop()).collect()
     }
 
     #[test]
     fn a_gap_stands_where_frames_were_lost() {
-        let mut backlog = Backlog::new(Lane::Control, 2, 1_000);
-        assert!(backlog.push(frame("a")) && backlog.push(frame("b")));
-        assert!(!backlog.push(frame("lost")) && !backlog.push(frame("lost too")));
-        assert_eq!(backlog.missed(), 2);
-        assert_eq!(backlog.pop(), Some(frame("a")));
-        assert!(backlog.push(frame("c")));
-        assert_eq!(drain(&mut backlog), [frame("b"), Event::Gap(Lane::Control), frame("c")]);
-        assert_eq!(backlog.pop(), None);
+        let mut backlog = Backlog::with_limits(2, 1_000);
+        assert!(backlog.push("a", 1) && backlog.push("b", 1));
+        assert!(!backlog.push("lost", 1) && !backlog.push("lost too", 1));
+        assert_eq!(backlog.pop(), Some(Taken::Item("a")));
+        assert!(backlog.push("c", 1));
+        assert_eq!(drain(&mut backlog), [Taken::Item("b"), Taken::Missed(2), Taken::Item("c")]);
     }
 
     #[test]
     fn what_was_lost_at_the_end_is_told_when_all_else_is_taken() {
-        let mut backlog = Backlog::new(Lane::Data, 1, 1_000);
-        assert!(backlog.push(frame("a")));
-        assert!(!backlog.push(frame("lost")));
-        assert_eq!(drain(&mut backlog), [frame("a"), Event::Gap(Lane::Data)]);
-        assert_eq!(backlog.missed(), 0);
+        let mut backlog = Backlog::with_limits(1, 1_000);
+        assert!(backlog.push("a", 1));
+        assert!(!backlog.push("lost", 1));
+        assert_eq!(drain(&mut backlog), [Taken::Item("a"), Taken::Missed(1)]);
+        assert_eq!(backlog.pop(), None, "it is told once");
     }
 
     #[test]
-    fn bytes_are_limited_and_what_is_told_of_the_link_is_not() {
-        let mut backlog = Backlog::new(Lane::Data, 10, 4);
-        assert!(backlog.push(frame("four")));
-        assert!(!backlog.push(frame("x")));
-        assert!(backlog.push(Event::Down(Lane::Data)));
-        assert_eq!(drain(&mut backlog), [frame("four"), Event::Gap(Lane::Data), Event::Down(Lane::Data)]);
-        assert!(backlog.push(frame("room")), "what was taken has left its room");
+    fn bytes_are_limited_and_notices_are_not() {
+        let mut backlog = Backlog::with_limits(10, 4);
+        assert!(backlog.push("four", 4));
+        assert!(!backlog.push("x", 1));
+        backlog.notice("down");
+        assert_eq!(drain(&mut backlog), [Taken::Item("four"), Taken::Missed(1), Taken::Item("down")]);
+        assert!(backlog.push("room", 4), "what was taken has left its room");
     }
 }

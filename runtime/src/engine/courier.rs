@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 use tokio::runtime::Handle;
 use tokio::task::coop::consume_budget;
 
-use super::backlog::{Backlog, INBOUND_BYTES_MAX, INBOUND_FRAMES_MAX};
+use super::backlog::{Backlog, Taken};
 use super::events::{DropCause, FramesDropped, ReceiverPanicked};
 use super::{Event, Lane, Receiver};
 use crate::node::NodeId;
@@ -30,7 +30,7 @@ struct Queue {
 }
 
 struct State {
-    backlog: Backlog,
+    backlog: Backlog<Event>,
     waker: Option<Waker>,
     phase: Phase,
 }
@@ -46,27 +46,25 @@ enum Phase {
 impl Courier {
     /// For that node, with its tasks on this runtime.
     pub(super) fn new(node: NodeId, runtime: Handle) -> Self {
-        let queue = |lane| Arc::new(Queue::new(lane));
-        Self {
-            node,
-            runtime,
-            receiver: Arc::default(),
-            control: queue(Lane::Control),
-            data: queue(Lane::Data),
-        }
+        let queue = || Arc::new(Queue::new());
+        Self { node, runtime, receiver: Arc::default(), control: queue(), data: queue() }
     }
 
     /// Delivers to `receiver` from now on; a second call only changes the receiver. Whether it delivers: not once it is closed.
     pub(super) fn open(&self, receiver: Arc<dyn Receiver>) -> bool {
         let replaced = self.receiver.lock().replace(receiver);
         drop(replaced);
-        for queue in [&self.control, &self.data] {
+        for (queue, lane) in [(&self.control, Lane::Control), (&self.data, Lane::Data)] {
             match queue.open() {
                 Phase::Idle => {
-                    drop(self.runtime.spawn(run(queue.clone(), self.receiver.clone(), self.node.clone())))
+                    let (queue, receiver) = (queue.clone(), self.receiver.clone());
+                    self.runtime.spawn(run(queue, receiver, self.node.clone(), lane));
                 }
                 Phase::Open => {}
-                Phase::Closed => return false,
+                Phase::Closed => {
+                    self.close();
+                    return false;
+                }
             }
         }
         true
@@ -78,14 +76,7 @@ impl Courier {
             Lane::Control => &self.control,
             Lane::Data => &self.data,
         };
-        if queue.push(event) == Pushed::Overflowed {
-            telemetry::emit(&FramesDropped {
-                node: self.node.clone(),
-                lane,
-                cause: DropCause::ReceiverSlow,
-                count: 1,
-            });
-        }
+        queue.push(event);
     }
 
     /// Delivers nothing more, and lets go of the receiver.
@@ -110,18 +101,9 @@ impl fmt::Debug for Courier {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Pushed {
-    Taken,
-    /// The first that found no room since one did; those that follow it are not told.
-    Overflowed,
-    Dropped,
-}
-
 impl Queue {
-    fn new(lane: Lane) -> Self {
-        let backlog = Backlog::new(lane, INBOUND_FRAMES_MAX, INBOUND_BYTES_MAX);
-        Self { state: Mutex::new(State { backlog, waker: None, phase: Phase::Idle }) }
+    fn new() -> Self {
+        Self { state: Mutex::new(State { backlog: Backlog::new(), waker: None, phase: Phase::Idle }) }
     }
 
     /// The phase that it was in.
@@ -134,29 +116,25 @@ impl Queue {
         before
     }
 
-    fn push(&self, event: Event) -> Pushed {
+    fn push(&self, event: Event) {
         let waker = {
             let mut state = self.state.lock();
             if state.phase != Phase::Open {
-                return Pushed::Dropped;
+                return;
             }
-            if !state.backlog.push(event) {
-                return if state.backlog.missed() == 1 { Pushed::Overflowed } else { Pushed::Dropped };
-            }
+            state.backlog.put(event);
             state.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
-        Pushed::Taken
     }
 
     fn close(&self) {
         let (waker, backlog) = {
             let mut state = self.state.lock();
             state.phase = Phase::Closed;
-            let empty = Backlog::new(Lane::Control, 0, 0);
-            (state.waker.take(), std::mem::replace(&mut state.backlog, empty))
+            (state.waker.take(), std::mem::replace(&mut state.backlog, Backlog::new()))
         };
         drop(backlog);
         if let Some(waker) = waker {
@@ -164,15 +142,15 @@ impl Queue {
         }
     }
 
-    /// The next event; `None` once it is closed.
-    async fn next(&self) -> Option<Event> {
+    /// What is next; `None` once it is closed.
+    async fn next(&self) -> Option<Taken<Event>> {
         poll_fn(|cx| {
             let mut state = self.state.lock();
             if state.phase == Phase::Closed {
                 return Poll::Ready(None);
             }
             match state.backlog.pop() {
-                Some(event) => Poll::Ready(Some(event)),
+                Some(next) => Poll::Ready(Some(next)),
                 None => {
                     state.waker = Some(cx.waker().clone());
                     Poll::Pending
@@ -183,12 +161,24 @@ impl Queue {
     }
 }
 
-async fn run(queue: Arc<Queue>, receiver: Arc<Mutex<Option<Arc<dyn Receiver>>>>, node: NodeId) {
-    while let Some(event) = queue.next().await {
+async fn run(queue: Arc<Queue>, receiver: Arc<Mutex<Option<Arc<dyn Receiver>>>>, node: NodeId, lane: Lane) {
+    while let Some(next) = queue.next().await {
         let Some(receiver) = receiver.lock().clone() else { return };
+        let event = match next {
+            Taken::Item(event) => event,
+            Taken::Missed(count) => {
+                tell_missed(&node, lane, count);
+                Event::Gap(lane)
+            }
+        };
         hand_over(&node, &*receiver, event);
         consume_budget().await;
     }
+}
+
+/// Tells telemetry of frames that found no room before the receiver.
+pub(super) fn tell_missed(node: &NodeId, lane: Lane, count: u64) {
+    telemetry::emit(&FramesDropped { node: node.clone(), lane, cause: DropCause::ReceiverSlow, count });
 }
 
 /// Gives the receiver an event. A panic of its own loses this event and no other.

@@ -131,6 +131,22 @@ impl ServerProcess {
         self.signal("-INT", "send SIGINT")
     }
 
+    /// Lets it stand still until [`resume`](Self::resume): its connections stay, and it says nothing (SIGSTOP).
+    ///
+    /// # Errors
+    /// [`ServerError::Process`] with the refusal.
+    pub fn pause(&self) -> Result<(), ServerError> {
+        self.signal("-STOP", "send SIGSTOP")
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// [`ServerError::Process`] with the refusal.
+    pub fn resume(&self) -> Result<(), ServerError> {
+        self.signal("-CONT", "send SIGCONT")
+    }
+
     fn signal(&self, signal: &str, what: &'static str) -> Result<(), ServerError> {
         let told = Command::new("kill").args([signal, &self.pid().to_string()]).output();
         let told = told.and_then(|output| match output.status.success() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::super::backlog::{Backlog, INBOUND_BYTES_MAX, INBOUND_FRAMES_MAX};
+use super::super::backlog::{Backlog, INBOUND_FRAMES_MAX, Taken};
 use super::super::{Event, Lane, PublishError, Subject};
 use super::faults::{Dice, Faults};
 use crate::node::NodeId;
@@ -95,7 +95,7 @@ struct Node {
 /// What waits for a node that stands still.
 #[derive(Debug)]
 struct Paused {
-    incoming: [Backlog; 2],
+    incoming: [Backlog<Event>; 2],
     outgoing: VecDeque<(Subject, Bytes)>,
 }
 
@@ -232,16 +232,20 @@ impl Network {
         if let Some(node) = self.nodes.get_mut(node)
             && node.paused.is_none()
         {
-            let backlog = |lane| Backlog::new(lane, INBOUND_FRAMES_MAX, INBOUND_BYTES_MAX);
-            node.paused = Some(Paused { incoming: LANES.map(backlog), outgoing: VecDeque::new() });
+            let incoming = [Backlog::new(), Backlog::new()];
+            node.paused = Some(Paused { incoming, outgoing: VecDeque::new() });
         }
     }
 
     /// Lets a paused node go on: what waited comes and goes at once, a gap where it was too much.
     pub fn resume(&mut self, now: Duration, node: &NodeId) {
         let Some(paused) = self.nodes.get_mut(node).and_then(|node| node.paused.take()) else { return };
-        for mut lane in paused.incoming {
-            while let Some(event) = lane.pop() {
+        for (mut waiting, lane) in paused.incoming.into_iter().zip(LANES) {
+            while let Some(next) = waiting.pop() {
+                let event = match next {
+                    Taken::Item(event) => event,
+                    Taken::Missed(_) => Event::Gap(lane),
+                };
                 self.ready.push_back((node.clone(), event));
             }
         }
@@ -368,7 +372,7 @@ impl Network {
                     Lane::Control => control,
                     Lane::Data => data,
                 };
-                backlog.push(event);
+                backlog.put(event);
             }
             None => self.ready.push_back((to, event)),
         }

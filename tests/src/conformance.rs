@@ -1,0 +1,3 @@
+//! Suites that every implementor of a trait passes: one per trait.
+
+pub mod engine;
