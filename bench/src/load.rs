@@ -13,6 +13,7 @@ mod fanout;
 mod http;
 mod latency;
 mod pace;
+mod presence;
 mod report;
 mod stall;
 mod storm;
@@ -41,6 +42,8 @@ bcast SUBSCRIBERS BURST SECONDS       POST /bench/broadcast: so many back to bac
 crash CRASHERS BYSTANDERS SECONDS     crashers crash their channel and join again, without end; bystanders echo 10 times a
                                       second each
 storm CONNECTIONS                     all are cut at once, and connect and join again within 500 ms
+presence USERS                        all join one topic with presence, 100 at a time, until all know all; then half are cut;
+                                      an operation is that one client learns of one user
 stall READERS STALLED SECONDS         bursts of 10 broadcasts of 10,000 bytes; some stop reading, the others want all
 
 An operation (op) is a connect with its join, an echo, a delivery to one client, a crash with the join after it. CPU is user
@@ -75,6 +78,7 @@ pub enum Scenario {
     Bcast { subscribers: usize, burst: usize, lasts: Duration },
     Crash { crashers: usize, bystanders: usize, lasts: Duration },
     Storm { connections: usize },
+    Presence { users: usize },
     Stall { readers: usize, stalled: usize, lasts: Duration },
 }
 
@@ -101,6 +105,7 @@ impl Scenario {
                 Self::Crash { crashers: count(n)?, bystanders: count(bystanders)?, lasts: seconds(lasts)? }
             }
             ("storm", [n]) => Self::Storm { connections: count(n)? },
+            ("presence", [n]) => Self::Presence { users: count(n)? },
             ("stall", [n, stalled, lasts]) => {
                 Self::Stall { readers: count(n)?, stalled: count(stalled)?, lasts: seconds(lasts)? }
             }
@@ -122,6 +127,7 @@ impl Scenario {
             Self::Bcast { subscribers, burst, lasts } => bcast::bcast(target, subscribers, burst, lasts),
             Self::Crash { crashers, bystanders, lasts } => crash::crash(target, crashers, bystanders, lasts),
             Self::Storm { connections } => storm::storm(target, connections),
+            Self::Presence { users } => presence::presence(target, users),
             Self::Stall { readers, stalled, lasts } => stall::stall(target, readers, stalled, lasts),
         }
     }

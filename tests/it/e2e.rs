@@ -15,6 +15,7 @@ mod golden;
 mod in_axum;
 mod instructions;
 mod phoenix_js;
+mod presence;
 mod trials;
 
 /// How long a change may take to show: long enough for a loaded machine and for the client's slowest retry (5 s).

@@ -36,6 +36,19 @@ fn memory(key: &'static str, title: &'static str) -> Figure {
     Figure { key, title, scale: KB, target: Some(8.0) }
 }
 
+fn presence() -> Vec<Figure> {
+    vec![
+        cpu("µs CPU a client and user", 0.5),
+        Figure {
+            key: "half_gone_cpu_us_per_op",
+            title: "… when half are gone",
+            scale: 1.0,
+            target: Some(0.5),
+        },
+        Figure { key: "all_know_all_ms", title: "ms until all know all", scale: 1.0, target: Some(1_000.0) },
+    ]
+}
+
 /// All of them; those that take a time last so many seconds.
 pub(super) fn all(seconds: u64) -> Result<Vec<Case>, Error> {
     let seconds = &*seconds.to_string();
@@ -78,6 +91,7 @@ pub(super) fn all(seconds: u64) -> Result<Vec<Case>, Error> {
             ],
         )?,
         case("storm of 5,000", &["5000"], vec![cpu("µs CPU a reconnect and join", 60.0)])?,
+        Case { has_floor: false, ..case("presence of 1,000", &["1000"], presence())? },
         Case {
             has_floor: false,
             ..case(

@@ -56,6 +56,8 @@ pub(super) struct Crowd {
 
 struct Client {
     topic: String,
+    /// What it joins with.
+    join: String,
     stream: Option<TcpStream>,
     phase: Phase,
     began: Instant,
@@ -105,8 +107,14 @@ impl Crowd {
 
     /// A client that will join this topic once it is [opened](Self::open).
     pub(super) fn add(&mut self, topic: String) -> usize {
+        self.add_with(topic, "{}".to_owned())
+    }
+
+    /// The same, that joins with this payload.
+    pub(super) fn add_with(&mut self, topic: String, join: String) -> usize {
         self.clients.push(Client {
             topic,
+            join,
             stream: None,
             phase: Phase::Closed,
             began: Instant::now(),
@@ -385,7 +393,7 @@ impl Client {
                     return Err(format!("no upgrade: {}", String::from_utf8_lossy(bytes)).into());
                 }
                 self.phase = Phase::Joining;
-                push(&mut self.unsent, 1, 1, &self.topic, "phx_join", "{}");
+                push(&mut self.unsent, 1, 1, &self.topic, "phx_join", &self.join);
                 Ok(Some(end + END.len()))
             }
             Phase::Joining | Phase::Joined => {

@@ -18,7 +18,7 @@ use crate::shard::Topic;
 #[derive(Clone, Debug, Default)]
 pub struct Presences(BTreeMap<Arc<str>, KeyPresence>);
 
-/// The presences of one key: its metas, and what a [fetch](super::Presence::fetch) says of it.
+/// The presences of one key: its metas, and what a [fetch](super::PresenceBuilder::fetch) says of it.
 #[derive(Clone, Debug, Default)]
 pub struct KeyPresence {
     metas: Vec<Arc<Entry>>,
