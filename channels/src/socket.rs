@@ -17,6 +17,7 @@ mod overload;
 mod router;
 mod session;
 mod slots;
+mod small_map;
 mod state;
 mod waiting;
 

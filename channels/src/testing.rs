@@ -285,7 +285,7 @@ impl ChannelTest {
             pubsub: self.shared.pubsub.clone(),
             serializer,
             transport: TRANSPORT,
-            limits: self.limits,
+            limits: Arc::new(self.limits),
             overload: Overload::default(),
         };
         self.sockets += 1;

@@ -136,7 +136,7 @@ impl<C: Channel> Server for ChannelServer<C> {
                 if rejoin {
                     outbound.tell(SocketMsg::Rejoined(ctx.pid()));
                 } else {
-                    outbound.send_with(frame, |frame| SocketMsg::Joined(ctx.pid(), frame));
+                    outbound.send_with(frame, |frame| SocketMsg::Joined(ctx.pid(), Box::new(frame)));
                 }
                 Ok(Self { channel, socket, interrupt, _subscription: subscription })
             }
@@ -146,7 +146,10 @@ impl<C: Channel> Server for ChannelServer<C> {
             }
             Err(JoinError::Refuse(reason)) => {
                 let frame = encode(&Reply::error(reason))?;
-                socket.connection.outbound.send_with(frame, |frame| SocketMsg::Refused(ctx.pid(), frame));
+                socket
+                    .connection
+                    .outbound
+                    .send_with(frame, |frame| SocketMsg::Refused(ctx.pid(), Box::new(frame)));
                 Err(ExitReason::Shutdown)
             }
             Err(JoinError::Crash(reason)) => Err(reason),

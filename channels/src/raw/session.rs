@@ -27,7 +27,7 @@ pub(crate) struct RawBegin<R: RawSocket> {
     pub(crate) text_only: bool,
     /// A frame is read only when the one before is handled.
     pub(crate) one_by_one: bool,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) overload: Overload,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct RawSession<M> {
     /// The handler's process has not ended.
     handled: bool,
     inflight: Arc<Inflight>,
-    limits: Limits,
+    limits: Arc<Limits>,
     output: Output,
     /// What the handler's end means for the client.
     end: Option<End>,
@@ -53,7 +53,7 @@ impl<R: RawSocket> Begin for RawBegin<R> {
     fn begin(self, ctx: &Context<SocketMsg>) -> RawSession<R::Msg> {
         let Self { state, shared, pubsub, transport, text_only, one_by_one, mut limits, overload } = self;
         if one_by_one {
-            limits.inflight_max = 1;
+            Arc::make_mut(&mut limits).inflight_max = 1;
         }
         ctx.trap_exit(true);
         let outbound = Outbound::new(ctx.addr(), &limits, overload);

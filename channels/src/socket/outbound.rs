@@ -20,14 +20,14 @@ const ENTRY_BYTES: usize = 64;
 /// What a socket process gets.
 #[derive(Debug)]
 pub(crate) enum SocketMsg {
-    /// To be written as it is.
+    /// To be written as it is. The others are no larger: many of these wait when there is a storm of broadcasts.
     Frame(Frame),
     /// The place of a frame that may be replaced while it waits.
     Turn(Turn),
     /// A channel accepted its join; this is the reply.
-    Joined(Pid, Frame),
+    Joined(Pid, Box<Frame>),
     /// A channel refused its join; this is the reply, and the channel ends.
-    Refused(Pid, Frame),
+    Refused(Pid, Box<Frame>),
     /// A channel that was restarted accepted its join again.
     Rejoined(Pid),
     /// A channel that was restarted refused its join, and ends.
@@ -35,7 +35,7 @@ pub(crate) enum SocketMsg {
     /// A channel ends in order: its end is a `phx_close`.
     Closing(Pid),
     /// Something was broadcast to the socket's id.
-    Broadcast(Broadcast),
+    Broadcast(Box<Broadcast>),
     /// The channels have caught up: read on.
     Resume,
     /// The client reads too slowly.
@@ -259,5 +259,15 @@ impl Outbound {
             counts.told.store(true, Ordering::Release);
         }
         late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_no_larger_than_the_frame_in_it() {
+        assert_eq!(size_of::<SocketMsg>(), size_of::<Frame>());
     }
 }

@@ -25,11 +25,13 @@ pub(crate) struct Output {
     /// When the next report of what was shed is due.
     report_deadline: Option<Instant>,
     sent: u64,
+    /// The first frame is written in part: it waits no more, but must be written to its end.
+    begun: bool,
 }
 
 impl Output {
     pub(crate) fn new(outbound: Outbound, age_max: Duration) -> Self {
-        Self { outbound, waiting: Waiting::default(), age_max, report_deadline: None, sent: 0 }
+        Self { outbound, waiting: Waiting::default(), age_max, report_deadline: None, sent: 0, begun: false }
     }
 
     /// How many messages were written.
@@ -48,7 +50,7 @@ impl Output {
     }
 
     /// Queues a frame of the socket process's own.
-    pub(super) fn write(&mut self, frame: Frame) {
+    pub(crate) fn write(&mut self, frame: Frame) {
         self.outbound.count(&frame);
         self.waiting.push(frame);
     }
@@ -62,12 +64,40 @@ impl Output {
     }
 
     /// The next frame to write.
+    #[cfg(any(feature = "longpoll", feature = "testing"))]
     pub(crate) fn pop(&mut self) -> Option<Frame> {
         let outbound = &self.outbound;
         let frame = self.waiting.pop(|place| outbound.with_slots(|slots| slots.take(place)))?;
         outbound.written(&frame);
         self.sent += 1;
         Some(frame)
+    }
+
+    /// Decides on the first frames, up to so many: they may not be replaced any more.
+    pub(crate) fn settle(&mut self, frames: usize) {
+        if self.waiting.has_places() {
+            self.outbound.with_slots(|slots| self.waiting.settle(frames, |place| slots.take(place)));
+        }
+    }
+
+    /// The first frames, as far as they are [settled](Self::settle).
+    pub(crate) fn settled(&self) -> impl Iterator<Item = &Frame> {
+        self.waiting.settled()
+    }
+
+    /// So many of the first frames are written; if one is `begun`, it is the one after them.
+    pub(crate) fn advance(&mut self, written: usize, begun: bool) {
+        for _ in 0..written {
+            let frame = self.waiting.pop_settled().expect("invariant: what was written was settled");
+            if !std::mem::take(&mut self.begun) {
+                self.outbound.written(&frame);
+            }
+            self.sent += 1;
+        }
+        if begun && !std::mem::replace(&mut self.begun, true) {
+            let frame = self.waiting.settled().next().expect("invariant: what was begun was settled");
+            self.outbound.written(frame);
+        }
     }
 
     /// How many frames wait to be written.
@@ -97,13 +127,17 @@ impl Output {
         self.outbound.caught_up();
     }
 
-    /// Forgets what waits to be written.
+    /// Forgets what waits to be written, but for what is begun.
     pub(crate) fn forget(&mut self) {
         let outbound = &self.outbound;
+        let begun = if self.begun { self.waiting.pop_settled() } else { None };
         while let Some(frame) = self.waiting.pop(|place| outbound.with_slots(|slots| slots.take(place))) {
             outbound.written(&frame);
         }
         self.waiting.written();
+        if let Some(begun) = begun {
+            self.waiting.push(begun);
+        }
     }
 
     /// What waits to be written has to stay for now. An error if it has been waiting for too long, by the policy for

@@ -77,7 +77,7 @@ pub(crate) struct Session<S: Socket> {
     connection: Arc<Connection<S>>,
     inflight: Arc<Inflight>,
     state: State<Pid, Arc<dyn Inbox>>,
-    limits: Limits,
+    limits: Arc<Limits>,
     output: Output,
     /// When the channel that a join waits for is killed.
     replace_deadline: Option<Instant>,
@@ -94,7 +94,7 @@ pub(crate) struct SessionBegin<S: Socket> {
     pub(crate) pubsub: ChannelPubSub,
     pub(crate) serializer: Arc<dyn Serializer>,
     pub(crate) transport: &'static str,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) overload: Overload,
 }
 
@@ -111,7 +111,7 @@ impl<S: Socket> Begin for SessionBegin<S> {
         let id = begin.id.as_deref().map(|id| {
             let addr = ctx.addr();
             // A refused message means that the socket is so full that it is being disconnected anyway.
-            let take = move |broadcast| drop(addr.send(SocketMsg::Broadcast(broadcast)));
+            let take = move |broadcast| drop(addr.send(SocketMsg::Broadcast(Box::new(broadcast))));
             begin.pubsub.subscribe(ctx.pid(), id, Lane::Process(Arc::new(take)))
         });
         let connection = Connection {
@@ -199,11 +199,11 @@ impl<S: Socket> Driven for Session<S> {
             Received::Message(SocketMsg::Shed) => self.output.note_shed(ctx),
             Received::Message(SocketMsg::Joined(pid, frame)) => {
                 self.state.accepted(pid);
-                self.output.queue(frame);
+                self.output.queue(*frame);
             }
             Received::Message(SocketMsg::Refused(pid, frame)) => {
                 self.state.refused(pid);
-                self.output.queue(frame);
+                self.output.queue(*frame);
             }
             Received::Message(SocketMsg::Rejoined(pid)) => self.state.accepted(pid),
             Received::Message(SocketMsg::RejoinRefused(pid)) => self.state.given_up(pid),

@@ -3,13 +3,13 @@
 //! Pure: messages in, actions out. It knows channels by a key and a handle of its owner's and touches neither
 //! processes nor the wire.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Instant;
 
 use bytestring::ByteString;
 use heronry::supervisor::Intensity;
 
+use super::small_map::SmallMap;
 use crate::message::{Message, MessageRef};
 use crate::rate::{Bucket, Rate};
 
@@ -21,13 +21,13 @@ const HEARTBEAT: (&str, &str) = ("phoenix", "heartbeat");
 pub(super) struct State<K, H> {
     channels_max: usize,
     joins: Bucket,
-    joined: HashMap<ByteString, Channel<K, H>>,
-    topics: HashMap<K, ByteString>,
+    joined: SmallMap<ByteString, Channel<K, H>>,
+    topics: SmallMap<K, ByteString>,
     /// The join that waits: for its own channel to answer, or for the channel that it replaces to end. Meanwhile no
     /// further message is read: joins are in order.
     pending: Option<Pending<K>>,
     /// How often a channel of this topic crashed on this socket.
-    crashes: HashMap<ByteString, u32>,
+    crashes: SmallMap<ByteString, u32>,
 }
 
 #[derive(Debug)]
@@ -143,10 +143,10 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
         Self {
             channels_max,
             joins: Bucket::new(joins),
-            joined: HashMap::new(),
-            topics: HashMap::new(),
+            joined: SmallMap::default(),
+            topics: SmallMap::default(),
             pending: None,
-            crashes: HashMap::new(),
+            crashes: SmallMap::default(),
         }
     }
 
@@ -344,7 +344,7 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
     /// Counts are kept for as many topics as may be joined: a client cannot fill memory with crashes.
     fn count_crash(&mut self, topic: &ByteString) {
         if self.crashes.len() < self.channels_max || self.crashes.contains_key(topic) {
-            *self.crashes.entry(topic.clone()).or_default() += 1;
+            self.crashes.insert(topic.clone(), self.crashes_of(topic).saturating_add(1));
         }
     }
 }

@@ -106,6 +106,45 @@ impl Waiting {
         None
     }
 
+    /// Puts frames into the first places, until so many frames stand first; places without a frame are taken away.
+    pub(super) fn settle(&mut self, frames: usize, mut take: impl FnMut(&Turn) -> Option<Frame>) {
+        let mut at = 0;
+        while at < frames
+            && let Some((_, entry)) = self.entries.get_mut(at)
+        {
+            match entry {
+                Entry::Frame(_) => at += 1,
+                Entry::Place(place) => {
+                    self.places -= 1;
+                    match take(place) {
+                        Some(frame) => *entry = Entry::Frame(frame),
+                        None => drop(self.entries.remove(at)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The frames that stand first.
+    pub(super) fn settled(&self) -> impl Iterator<Item = &Frame> {
+        self.entries.iter().map_while(|(_, entry)| match entry {
+            Entry::Frame(frame) => Some(frame),
+            Entry::Place(_) => None,
+        })
+    }
+
+    /// Takes the frame that stands first: it was written from here, without being handed out.
+    pub(super) fn pop_settled(&mut self) -> Option<Frame> {
+        match self.entries.pop_front() {
+            Some((_, Entry::Frame(frame))) => Some(frame),
+            Some((since, Entry::Place(place))) => {
+                self.entries.push_front((since, Entry::Place(place)));
+                None
+            }
+            None => None,
+        }
+    }
+
     /// What was handed out is written.
     pub(super) fn written(&mut self) {
         self.handed_out = None;

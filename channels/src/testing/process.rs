@@ -71,7 +71,7 @@ impl<S: Socket> MemoryProcess<S> {
 
     fn receive(&mut self, received: Received<SocketMsg>) -> Result<(), End> {
         if let Received::Message(SocketMsg::Joined(pid, frame)) = &received
-            && let FromServer::Reply { reference: Some(reference), .. } = self.decode(frame.clone())?
+            && let FromServer::Reply { reference: Some(reference), .. } = self.decode(Frame::clone(frame))?
         {
             self.accepted.insert(reference, *pid);
         }

@@ -8,7 +8,7 @@ use super::mount::{SocketHome, SocketOptions};
 use crate::params::Params;
 use crate::raw::{RawBegin, RawSocket};
 use crate::serializer::{Serializer, Serializers};
-use crate::socket::{Begin, Connect, Refusal, Routes, SessionBegin, Socket};
+use crate::socket::{Begin, Connect, Limits, Refusal, Routes, SessionBegin, Socket};
 use crate::vsn::Vsn;
 
 /// A socket with channels, or one without, as its mount asks it.
@@ -33,6 +33,8 @@ pub(crate) trait Handler: Send + Sync + 'static {
 #[derive(Clone, Copy)]
 pub(crate) struct Mounted<'a> {
     pub(super) options: &'a SocketOptions,
+    /// The limits of the options, which all connections share.
+    pub(super) limits: &'a Arc<Limits>,
     pub(super) home: &'a SocketHome,
     /// Whether the client polls: it can be sent text alone, and is answered for each message.
     pub(super) polled: bool,
@@ -85,7 +87,7 @@ impl<S: Socket> Handler for WithChannels<S> {
             pubsub: mounted.home.pubsub.clone(),
             serializer,
             transport: connect.transport,
-            limits: mounted.options.limits,
+            limits: mounted.limits.clone(),
             overload: mounted.options.overload.clone(),
         })
     }
@@ -117,7 +119,7 @@ impl<R: RawSocket> Handler for WithoutChannels<R> {
             transport: connect.transport,
             text_only: mounted.polled,
             one_by_one: mounted.polled,
-            limits: mounted.options.limits,
+            limits: mounted.limits.clone(),
             overload: mounted.options.overload.clone(),
         })
     }

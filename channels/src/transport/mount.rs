@@ -122,6 +122,7 @@ impl SocketHome {
 pub(crate) struct Mount<H> {
     handler: Arc<H>,
     pub(crate) options: SocketOptions,
+    limits: Arc<Limits>,
     pub(super) home: Arc<SocketHome>,
     connects: Arc<Mutex<Bucket>>,
 }
@@ -129,7 +130,8 @@ pub(crate) struct Mount<H> {
 impl<H: Handler> Mount<H> {
     pub(crate) fn new(handler: H, options: SocketOptions, home: Arc<SocketHome>) -> Self {
         let connects = Arc::new(Mutex::new(Bucket::new(options.connects)));
-        Self { handler: Arc::new(handler), options, home, connects }
+        let limits = Arc::new(options.limits);
+        Self { handler: Arc::new(handler), options, limits, home, connects }
     }
 
     /// Asks the socket whether it lets a client in: with what its process begins.
@@ -150,7 +152,7 @@ impl<H: Handler> Mount<H> {
             let body = "more clients connect at once than this server takes; try again later";
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, body).retry_after(wait));
         }
-        let mounted = Mounted { options: &self.options, home: &self.home, polled };
+        let mounted = Mounted { options: &self.options, limits: &self.limits, home: &self.home, polled };
         self.handler.connect(version, connect, mounted).await
     }
 
@@ -191,10 +193,11 @@ impl<H: Handler> Mount<H> {
 
 impl<H> Clone for Mount<H> {
     fn clone(&self) -> Self {
-        let Self { handler, options, home, connects } = self;
+        let Self { handler, options, limits, home, connects } = self;
         Self {
             handler: handler.clone(),
             options: options.clone(),
+            limits: limits.clone(),
             home: home.clone(),
             connects: connects.clone(),
         }
@@ -315,7 +318,7 @@ impl<B: Begin> Future for SocketProcess<B> {
                     let (io, already_read) = Io::of(upgraded);
                     let session = done.begin.begin(&this.ctx);
                     this.state =
-                        SocketState::Open(WebSocketLoop::new(io, already_read, session, done.deadline));
+                        SocketState::Open(WebSocketLoop::new(io, &already_read, session, done.deadline));
                 }
                 SocketState::Ended => unreachable!("invariant: a process is not polled after its end"),
             }

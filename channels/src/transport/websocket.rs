@@ -2,43 +2,32 @@
 //!
 //! The socket process polls everything itself: its mailbox, the frames that wait to be written, the frames that the
 //! client sent. It reads only while it can write and its channels keep up, so that a client that floods or does not
-//! read waits in its own kernel buffers.
+//! read waits in its own kernel buffers. While nothing is under way it has no buffers at all.
 
+mod head;
 mod meter;
-mod metered;
+mod reader;
+mod writer;
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
-use futures_core::Stream;
-use futures_sink::Sink;
+use bytes::Bytes;
 use heronry::{Context, ExitReason, telemetry};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
-use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Bytes, Utf8Bytes};
+use tungstenite::Utf8Bytes;
+use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::frame::CloseFrame;
 
-use self::metered::Metered;
+use self::reader::Reader;
+use self::writer::{FRAMES_PER_WRITE, Writer};
 use crate::close::CloseCode;
 use crate::rate::Bucket;
 use crate::serializer::Frame;
 use crate::socket::{ControlKind, Driven, End, Limits, SocketClosed, SocketMsg};
-
-/// The read buffer of a connection. Tungstenite allocates it at once and keeps it; its default of 128 KiB would be by
-/// far the largest part of an idle connection.
-pub(crate) const READ_BUFFER_BYTES: usize = 1_024;
-
-/// What is gathered before it is written without a flush.
-pub(crate) const WRITE_BUFFER_BYTES: usize = 4_096;
-
-/// What may wait in tungstenite. The next message is fed only when the one before is through, so this is the largest
-/// message that can be sent at all; a larger one ends the connection.
-pub(crate) const WRITE_BUFFER_BYTES_MAX: usize = 64 << 20;
 
 /// How long a client has to take the close frame and answer it.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -46,19 +35,11 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Messages read in one poll before others get the thread.
 const READS_PER_POLL: usize = 64;
 
-/// The configuration of tungstenite for these limits.
-pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-        .max_message_size(Some(limits.frame_bytes_max))
-        .max_frame_size(Some(limits.frame_bytes_max))
-}
-
 /// A socket process over a WebSocket; a future that ends when both the client and the channels have.
 pub(crate) struct WebSocketLoop<D, I> {
-    stream: WebSocketStream<Metered<I>>,
+    io: I,
+    reader: Reader,
+    writer: Writer,
     session: D,
     phase: Phase,
     /// The last time that the client showed to be there: it sent something, or took what had waited for it.
@@ -67,8 +48,6 @@ pub(crate) struct WebSocketLoop<D, I> {
     timer: Pin<Box<Sleep>>,
     /// A write is under way that the client's window does not take.
     blocked: bool,
-    /// Something was fed and not flushed.
-    unflushed: bool,
 }
 
 enum Phase {
@@ -79,6 +58,8 @@ enum Phase {
 struct Closing {
     why: String,
     code: Option<CloseCode>,
+    /// The close frame that is still to be written, after the rest of a frame that is written in part.
+    farewell: Option<CloseFrame>,
     /// The client takes part no more: it has closed, is gone, or had its time.
     client_gone: bool,
     client_deadline: Instant,
@@ -101,18 +82,13 @@ enum Read {
 }
 
 impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
-    pub(crate) fn new(io: I, already_read: Vec<u8>, session: D, mut timer: Pin<Box<Sleep>>) -> Self {
-        let config = Some(config(session.limits()));
-        let io = Metered::new(io, &already_read, session.limits().fragments_max);
-        let stream = if already_read.is_empty() {
-            ready_now(WebSocketStream::from_raw_socket(io, Role::Server, config))
-        } else {
-            ready_now(WebSocketStream::from_partially_read(io, already_read, Role::Server, config))
-        };
+    pub(crate) fn new(io: I, already_read: &[u8], session: D, mut timer: Pin<Box<Sleep>>) -> Self {
+        let reader = Reader::new(already_read, session.limits());
         let heard = Instant::now();
         timer.as_mut().reset(heard + session.limits().idle_timeout);
         let controls = Bucket::new(session.limits().control_frames);
-        Self { stream, session, phase: Phase::Open, heard, controls, timer, blocked: false, unflushed: false }
+        let writer = Writer::default();
+        Self { io, reader, writer, session, phase: Phase::Open, heard, controls, timer, blocked: false }
     }
 
     /// Does all that can be done now; ready with the exit reason of the process.
@@ -122,7 +98,7 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
         ctx: &mut Context<SocketMsg>,
     ) -> Poll<ExitReason> {
         while let Err(end) = self.receive(cx, ctx) {
-            self.close(end, false);
+            self.told(cx, end);
         }
         if let Phase::Open = self.phase {
             self.poll_open(cx, ctx);
@@ -170,52 +146,57 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
                 }
                 Read::More => {}
                 Read::End(end) => return self.close(end, true),
-                Read::Told(end) => return self.close(end, false),
+                Read::Told(end) => return self.told(cx, end),
                 Read::Gone(why) => return self.gone(why),
             }
         }
     }
 
-    /// Feeds all that waits, then flushes once.
+    /// Writes all that waits, then flushes once.
     fn write(&mut self, cx: &mut TaskContext<'_>) -> Result<(), tungstenite::Error> {
-        let was_blocked = std::mem::take(&mut self.blocked);
-        let mut moved = false;
-        loop {
-            if self.session.output().has_frames() {
-                self.blocked = Pin::new(&mut self.stream).poll_ready(cx)?.is_pending();
-                if !self.blocked {
-                    let frame = self.session.output().pop().expect("invariant: there is output");
-                    Pin::new(&mut self.stream).start_send(to_wire(frame))?;
-                    (self.unflushed, moved) = (true, true);
-                    continue;
-                }
-            } else if self.unflushed {
-                self.blocked = Pin::new(&mut self.stream).poll_flush(cx)?.is_pending();
-                if !self.blocked {
-                    (self.unflushed, moved) = (false, true);
-                    self.session.output().written();
-                    continue;
-                }
-            }
-            // A client that takes what had waited for it is there, though nothing of what it sends was read meanwhile.
-            if was_blocked && moved {
-                self.heard = Instant::now();
-            }
+        if self.reader.is_closed() {
             return Ok(());
         }
+        let was_blocked = std::mem::take(&mut self.blocked);
+        // What a client that does not read will be sent next can be decided when it does.
+        let mut frames = if was_blocked { 1 } else { FRAMES_PER_WRITE };
+        let Self { io, reader, writer, session, .. } = self;
+        let output = session.output();
+        let mut moved = false;
+        loop {
+            let written = if output.has_frames() {
+                match reader.poll_pong(io, cx)? {
+                    Poll::Ready(()) => writer.poll_frames(io, cx, output, frames)?,
+                    Poll::Pending => Poll::Pending,
+                }
+            } else if writer.is_unflushed() {
+                writer.poll_flush(io, cx)?.map(|()| output.written())
+            } else {
+                break;
+            };
+            if written.is_pending() {
+                self.blocked = true;
+                break;
+            }
+            (moved, frames) = (true, FRAMES_PER_WRITE);
+        }
+        // A client that takes what had waited for it is there, though nothing of what it sends was read meanwhile.
+        if was_blocked && moved {
+            self.heard = Instant::now();
+        }
+        Ok(())
     }
 
     fn read(&mut self, cx: &mut TaskContext<'_>, ctx: &mut Context<SocketMsg>, reads: &mut usize) -> Read {
         while *reads > 0 {
-            let next = Pin::new(&mut self.stream).poll_next(cx);
+            let next = self.reader.poll_next(&mut self.io, cx, self.session.limits());
             if let Err(end) = self.weigh() {
                 return Read::End(end);
             }
             let message = match next {
                 Poll::Pending => return Read::Blocked,
-                Poll::Ready(None) => return Read::Gone("closed by the client".to_owned()),
-                Poll::Ready(Some(Err(error))) => return on_error(error),
-                Poll::Ready(Some(Ok(message))) => message,
+                Poll::Ready(Err(error)) => return on_error(error),
+                Poll::Ready(Ok(message)) => message,
             };
             *reads -= 1;
             // The client may have sent this because of what is in the mailbox by now: that comes first.
@@ -228,7 +209,7 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
                     self.session.frame(ctx, Frame::Text(text))
                 }
                 tungstenite::Message::Binary(bytes) => self.session.frame(ctx, Frame::Binary(bytes)),
-                // Tungstenite answers a ping and a close at its next read.
+                // A ping and a close are answered at the next read.
                 tungstenite::Message::Ping(payload) => {
                     self.session.control(ControlKind::Ping, payload);
                     Ok(())
@@ -251,11 +232,10 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
 
     /// What the frames that have just arrived say, whatever is in them: the client is there, and what they cost.
     fn weigh(&mut self) -> Result<(), End> {
-        let wire = self.stream.get_mut();
-        if wire.is_broken() {
+        if self.reader.is_broken() {
             return Err(End::policy("too many fragments"));
         }
-        let arrived = wire.take_arrived();
+        let arrived = self.reader.take_arrived();
         if arrived.frames == 0 {
             return Ok(());
         }
@@ -266,6 +246,17 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
         Ok(())
     }
 
+    /// Ends because of something in the mailbox. What came before that goes out before the close, as far as the client
+    /// takes it at once; who reads too slowly is sent no more.
+    fn told(&mut self, cx: &mut TaskContext<'_>, end: End) {
+        if let (Phase::Open, false) = (&self.phase, end.code == CloseCode::PolicyViolation)
+            && let Err(error) = self.write(cx)
+        {
+            return self.gone(error.to_string());
+        }
+        self.close(end, false);
+    }
+
     /// Begins to close with a code: the client is told, the channels are asked to end.
     fn close(&mut self, end: End, drain_raw: bool) {
         if let Phase::Closing(_) = self.phase {
@@ -273,23 +264,25 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
         }
         self.session.output().forget();
         let frame = CloseFrame { code: end.code.code().into(), reason: close_reason(&end) };
-        let told = Pin::new(&mut self.stream).start_send(tungstenite::Message::Close(Some(frame)));
-        self.begin_closing(end.why, Some(end.code), told.is_err(), drain_raw);
+        self.begin_closing(end.why, Some((end.code, frame)), drain_raw);
     }
 
     fn gone(&mut self, why: String) {
         if let Phase::Open = self.phase {
-            self.begin_closing(why, None, true, false);
+            self.begin_closing(why, None, false);
         }
     }
 
-    fn begin_closing(&mut self, why: String, code: Option<CloseCode>, client_gone: bool, drain_raw: bool) {
+    /// With what the client is told, unless it is gone.
+    fn begin_closing(&mut self, why: String, farewell: Option<(CloseCode, CloseFrame)>, drain_raw: bool) {
+        let (code, farewell) = farewell.unzip();
         self.session.close(code);
         let now = Instant::now();
         let closing = Closing {
             why,
             code,
-            client_gone,
+            client_gone: farewell.is_none(),
+            farewell,
             client_deadline: now + CLOSE_WAIT,
             channels_deadline: Some(now + self.session.limits().channel_shutdown),
             drain_raw,
@@ -303,7 +296,14 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
         self.session.output().forget();
         let Phase::Closing(closing) = &mut self.phase else { return Poll::Pending };
         if !closing.client_gone {
-            closing.client_gone = poll_goodbye(&mut self.stream, cx, closing.drain_raw).is_ready();
+            let Self { io, reader, writer, session, .. } = self;
+            let farewell = poll_farewell(io, cx, reader, writer, session, &mut closing.farewell);
+            closing.client_gone = match farewell {
+                Poll::Ready(true) if closing.drain_raw => poll_drain(io, cx).is_ready(),
+                Poll::Ready(true) => poll_goodbye(io, cx, reader, session.limits()).is_ready(),
+                Poll::Ready(false) => true,
+                Poll::Pending => false,
+            };
         }
         if !closing.client_gone || !self.session.is_closed() {
             return Poll::Pending;
@@ -385,57 +385,48 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
     }
 }
 
-/// Tungstenite's constructors are `async` in name: they make a value and wait for nothing.
-fn ready_now<T>(future: impl Future<Output = T>) -> T {
-    let mut cx = TaskContext::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut cx) {
-        Poll::Ready(value) => value,
-        Poll::Pending => unreachable!("invariant: taking over a connection does no IO"),
+/// Writes the rest of a frame that is written in part, then the close frame; whether the client got it.
+fn poll_farewell<D: Driven, I: AsyncRead + AsyncWrite + Unpin>(
+    io: &mut I,
+    cx: &mut TaskContext<'_>,
+    reader: &mut Reader,
+    writer: &mut Writer,
+    session: &mut D,
+    farewell: &mut Option<CloseFrame>,
+) -> Poll<bool> {
+    let Some(frame) = &*farewell else { return Poll::Ready(true) };
+    while writer.is_amid_frame() {
+        if ready!(writer.poll_frames(io, cx, session.output(), 1)).is_err() {
+            return Poll::Ready(false);
+        }
     }
+    let told = ready!(reader.poll_close(io, cx, session.limits(), frame)).is_ok();
+    *farewell = None;
+    Poll::Ready(told)
 }
 
-/// Flushes the close frame and takes what the client sends until it closes too.
-fn poll_goodbye<I>(
-    stream: &mut WebSocketStream<Metered<I>>,
+/// Takes what the client sends until it closes too.
+fn poll_goodbye<I: AsyncRead + AsyncWrite + Unpin>(
+    io: &mut I,
     cx: &mut TaskContext<'_>,
-    drain_raw: bool,
-) -> Poll<()>
-where
-    I: AsyncRead + AsyncWrite + Unpin,
-{
-    match Pin::new(&mut *stream).poll_flush(cx) {
-        Poll::Ready(Ok(())) => {}
-        Poll::Ready(Err(_)) => return Poll::Ready(()),
-        Poll::Pending => return Poll::Pending,
-    }
-    if !drain_raw {
-        return loop {
-            match ready!(Pin::new(&mut *stream).poll_next(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => break Poll::Ready(()),
-            }
-        };
-    }
-    let wire = stream.get_mut().wire();
-    ready!(Pin::new(&mut *wire).poll_shutdown(cx)).ok();
+    reader: &mut Reader,
+    limits: &Limits,
+) -> Poll<()> {
+    while ready!(reader.poll_next(io, cx, limits)).is_ok() {}
+    Poll::Ready(())
+}
+
+/// As [`poll_goodbye`], after something that can't be read as frames.
+fn poll_drain<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I, cx: &mut TaskContext<'_>) -> Poll<()> {
+    ready!(Pin::new(&mut *io).poll_shutdown(cx)).ok();
     let mut scratch = [0; 1_024];
     loop {
         let mut buffer = ReadBuf::new(&mut scratch);
-        match ready!(Pin::new(&mut *wire).poll_read(cx, &mut buffer)) {
+        match ready!(Pin::new(&mut *io).poll_read(cx, &mut buffer)) {
             Ok(()) if buffer.filled().is_empty() => return Poll::Ready(()),
             Ok(()) => {}
             Err(_) => return Poll::Ready(()),
         }
-    }
-}
-
-fn to_wire(frame: Frame) -> tungstenite::Message {
-    match frame {
-        Frame::Text(text) => {
-            let text = Utf8Bytes::try_from(text.into_bytes()).expect("invariant: a text frame is UTF-8");
-            tungstenite::Message::Text(text)
-        }
-        Frame::Binary(bytes) => tungstenite::Message::Binary(bytes),
     }
 }
 
@@ -448,6 +439,7 @@ fn close_reason(end: &End) -> Utf8Bytes {
 fn on_error(error: tungstenite::Error) -> Read {
     use tungstenite::Error;
     match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => Read::Gone("closed by the client".to_owned()),
         Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
             let why = format!("a message of {size} bytes, {max_size} are allowed");
             Read::End(End::new(CloseCode::TooBig, why))
@@ -465,16 +457,4 @@ fn on_error(error: tungstenite::Error) -> Read {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_buffers_are_not_the_defaults() {
-        let (ours, default) = (config(&Limits::default()), WebSocketConfig::default());
-        assert!(ours.read_buffer_size <= 4_096 && ours.read_buffer_size < default.read_buffer_size);
-        assert!(ours.write_buffer_size <= 4_096 && ours.write_buffer_size < default.write_buffer_size);
-        assert!(ours.max_write_buffer_size < default.max_write_buffer_size);
-        assert_eq!(ours.max_message_size, Some(Limits::default().frame_bytes_max));
-        assert_eq!(ours.max_frame_size, Some(Limits::default().frame_bytes_max));
-    }
-}
+mod tests;

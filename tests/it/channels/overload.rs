@@ -285,3 +285,57 @@ async fn a_burst_of_one_key_waits_as_one_message() {
     assert_eq!(within("the newest", client.frame()).await[4]["n"], 149_999);
     client.assert_alive().await;
 }
+
+/// Larger than all kernel buffers on the way.
+const HUGE_BYTES: usize = 12 << 20;
+
+/// A member that does not read, and has been sent a part of a huge frame; its payload.
+async fn amid_frame(name: &str) -> (TestServer, Broadcaster, Client, Value) {
+    let limits = Limits { outbound_bytes_max: 1 << 30, ..Limits::default() };
+    let (server, broadcaster) = server(limits, Overload::Disconnect).await;
+    let (mut client, _) = slow_member(server.addr, name).await;
+    let payload = json!({ "n": 0, "body": "x".repeat(HUGE_BYTES) });
+    broadcaster.broadcast(TOPIC, "price", payload.clone()).expect("an object");
+    within("the first byte", client.tcp().peek(&mut [0])).await.expect("the connection is open");
+    (server, broadcaster, client, payload)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_comes_between_two_parts_of_a_frame() {
+    let (_server, broadcaster, mut client, payload) = amid_frame("amid_pong").await;
+    client.send(Message::Ping(Bytes::from_static(b"?"))).await;
+    broadcaster.broadcast(TOPIC, "price", json!({ "n": 1 })).expect("an object");
+    let heartbeat = client.push(Value::Null, "phoenix", "heartbeat", json!({})).await;
+    let huge = client.frame().await;
+    assert!(huge[4] == payload, "it is whole");
+    assert_eq!(client.frame().await[4], json!({ "n": 1 }));
+    let pong = within("the pong", client.next()).await.expect("the connection is open");
+    assert_eq!(pong.expect("a readable frame"), Message::Pong(Bytes::from_static(b"?")));
+    assert_eq!(client.frame().await[1], heartbeat);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_is_finished_before_the_close() {
+    let (_server, broadcaster, mut client, payload) = amid_frame("amid_close").await;
+    broadcaster.broadcast(TOPIC, "price", json!({ "n": 1 })).expect("an object");
+    broadcaster.broadcast("user_socket:amid_close", "disconnect", json!({})).expect("an object");
+    let huge = client.frame().await;
+    assert!(huge[4] == payload, "it is whole");
+    assert_eq!(client.close_code().await, Some(1001));
+}
+
+/// As in Phoenix, where the socket's process handles the one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_broadcast_before_the_disconnect_arrives_before_the_close() {
+    let (server, broadcaster) = server(Limits::default(), Overload::Disconnect).await;
+    let mut client = Client::connect(server.addr, "user_id=last_words").await;
+    client.join(TOPIC).await;
+    for n in 0..100 {
+        broadcaster.broadcast(TOPIC, "price", json!({ "n": n })).expect("an object");
+    }
+    broadcaster.broadcast("user_socket:last_words", "disconnect", json!({})).expect("an object");
+    for n in 0..100 {
+        assert_eq!(client.frame().await[4], json!({ "n": n }));
+    }
+    assert_eq!(client.close_code().await, Some(1001));
+}

@@ -19,6 +19,10 @@ pub(super) struct FrameMeter {
     controls: u32,
     /// Frames of any kind since this was asked last.
     frames: u32,
+    /// The frame under way is the last of its message, or a message of its own.
+    ends_message: bool,
+    /// Messages that have come whole and were not taken yet.
+    whole: u32,
 }
 
 /// What has arrived since it was asked last.
@@ -37,6 +41,7 @@ impl FrameMeter {
                 let here = usize::try_from(self.skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
                 bytes = &bytes[here..];
                 self.skip -= here as u64;
+                self.count_whole();
                 continue;
             }
             bytes = rest;
@@ -46,6 +51,7 @@ impl FrameMeter {
                 self.header_len = 0;
                 self.skip = skip;
                 most = most.max(self.count());
+                self.count_whole();
             }
         }
         most
@@ -67,6 +73,7 @@ impl FrameMeter {
     fn count(&mut self) -> u32 {
         self.frames = self.frames.saturating_add(1);
         let (last, opcode) = (self.header[0] & 0x80 != 0, self.header[0] & 0x0f);
+        self.ends_message = last || opcode >= 8;
         if opcode >= 8 {
             self.controls = self.controls.saturating_add(1);
             return 0;
@@ -74,6 +81,33 @@ impl FrameMeter {
         let fragments = self.fragments.saturating_add(1);
         self.fragments = if last { 0 } else { fragments };
         fragments
+    }
+
+    /// Counts the message whose last frame is whole now, if it is.
+    fn count_whole(&mut self) {
+        if self.skip == 0 && self.ends_message {
+            self.whole = self.whole.saturating_add(1);
+        }
+    }
+
+    /// Takes one of the messages that have come whole: the layer above has read it.
+    pub(super) fn take_message(&mut self) {
+        self.whole = self.whole.saturating_sub(1);
+    }
+
+    /// Whether all that has come are whole messages that were taken: whoever joined them holds nothing more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends_with_a_message() && self.whole == 0
+    }
+
+    /// Whether the next byte begins a message.
+    pub(super) fn ends_with_a_message(&self) -> bool {
+        self.skip == 0 && self.header_len == 0 && self.fragments == 0
+    }
+
+    /// Whether control frames have arrived since this was asked last.
+    pub(super) fn has_controls(&self) -> bool {
+        self.controls > 0
     }
 
     /// What has arrived since this was called last.
