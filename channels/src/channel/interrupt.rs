@@ -2,13 +2,13 @@
 //!
 //! In Phoenix that is an exit signal. Here the callback is dropped where it waits, and `terminate` still runs.
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Poll, Waker};
+use std::task::{Context as TaskContext, Poll, Waker};
 
 use heronry::ExitReason;
 use parking_lot::Mutex;
+use pin_project_lite::pin_project;
 
 use super::{Handled, Outcome};
 
@@ -41,24 +41,8 @@ impl Interrupt {
     }
 
     /// Runs a callback unless the order was given, or until it is.
-    pub(super) async fn unless_given(&self, callback: impl Future<Output = Outcome>) -> Outcome {
-        if self.given.load(Ordering::Acquire) {
-            return self.stop();
-        }
-        let mut callback = pin!(callback);
-        poll_fn(|cx| {
-            if let Poll::Ready(outcome) = callback.as_mut().poll(cx) {
-                return Poll::Ready(outcome);
-            }
-            let mut order = self.order.lock();
-            if order.reason.is_none() {
-                order.waker = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
-            drop(order);
-            Poll::Ready(self.stop())
-        })
-        .await
+    pub(super) fn unless_given<F: Future<Output = Outcome>>(&self, callback: F) -> UnlessGiven<'_, F> {
+        UnlessGiven { interrupt: self, began: false, callback }
     }
 
     fn stop(&self) -> Outcome {
@@ -67,9 +51,42 @@ impl Interrupt {
     }
 }
 
+pin_project! {
+    /// A callback that ends with the order. Not an `async fn`: that would have room for the callback twice, and every
+    /// idle channel keeps this room.
+    pub(super) struct UnlessGiven<'a, F> {
+        interrupt: &'a Interrupt,
+        began: bool,
+        #[pin]
+        callback: F,
+    }
+}
+
+impl<F: Future<Output = Outcome>> Future for UnlessGiven<'_, F> {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
+        let this = self.project();
+        if !std::mem::replace(this.began, true) && this.interrupt.given.load(Ordering::Acquire) {
+            return Poll::Ready(this.interrupt.stop());
+        }
+        if let Poll::Ready(outcome) = this.callback.poll(cx) {
+            return Poll::Ready(outcome);
+        }
+        let mut order = this.interrupt.order.lock();
+        if order.reason.is_none() {
+            order.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        drop(order);
+        Poll::Ready(this.interrupt.stop())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
+    use std::pin::pin;
 
     use super::*;
 

@@ -191,16 +191,17 @@ impl<C: Channel> ChannelServer<C> {
         }
     }
 
-    async fn event(&mut self, message: Box<Message>, pid: Pid) -> Outcome {
-        let Message { reference, event, payload, .. } = *message;
-        self.socket.reference = reference;
-        if &*event == "phx_leave" {
+    /// The message stays in its box: what is taken out of it is room that every idle channel keeps.
+    async fn event(&mut self, mut message: Box<Message>, pid: Pid) -> Outcome {
+        self.socket.reference = message.reference.take();
+        if &*message.event == "phx_leave" {
             let left = ExitReason::shutdown_with("left");
             return Ok(Handled::StopReply(left, Reply::ok(Payload::empty())));
         }
         let start = Instant::now();
-        let outcome = self.channel.handle_in(&event, payload, &mut self.socket).await;
-        let (topic, duration) = (self.socket.topic.clone(), start.elapsed());
+        let payload = std::mem::replace(&mut message.payload, Payload::empty());
+        let outcome = self.channel.handle_in(&message.event, payload, &mut self.socket).await;
+        let (topic, event, duration) = (self.socket.topic.clone(), message.event, start.elapsed());
         telemetry::emit(&ChannelHandledIn { pid, topic, event, duration });
         outcome
     }

@@ -25,7 +25,7 @@ pub(super) struct State<K, H> {
     topics: SmallMap<K, ByteString>,
     /// The join that waits: for its own channel to answer, or for the channel that it replaces to end. Meanwhile no
     /// further message is read: joins are in order.
-    pending: Option<Pending<K>>,
+    pending: Option<Box<Pending<K>>>,
     /// How often a channel of this topic crashed on this socket.
     crashes: SmallMap<ByteString, u32>,
 }
@@ -170,7 +170,7 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
 
     /// The channel that a waiting join replaces.
     pub(super) fn replacing(&self) -> Option<K> {
-        match &self.pending {
+        match self.pending.as_deref() {
             Some(Pending::Replacing { old, .. }) => Some(*old),
             Some(Pending::Joining { .. }) | None => None,
         }
@@ -214,7 +214,7 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
         }
         match old {
             Some((old, handle)) => {
-                self.pending = Some(Pending::Replacing { old, join });
+                self.pending = Some(Box::new(Pending::Replacing { old, join }));
                 Action::Replace { old: handle }
             }
             None => {
@@ -230,7 +230,7 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
         let again = again.map(Box::new);
         self.topics.insert(key, topic.clone());
         self.joined.insert(topic, Channel { key, handle, join_ref, phase: Phase::Joining, again });
-        self.pending = Some(Pending::Joining { key, refs });
+        self.pending = Some(Box::new(Pending::Joining { key, refs }));
     }
 
     /// The channel of a topic was started again, in the place of `old`.
@@ -279,7 +279,7 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
         }
         let Some(topic) = self.topics.remove(&key) else { return Action::Nothing };
         let Some(channel) = self.joined.remove(&topic) else { return Action::Nothing };
-        match (channel.phase, self.pending.take()) {
+        match (channel.phase, self.pending.take().map(|pending| *pending)) {
             (Phase::Joining, Some(Pending::Joining { refs, .. })) => {
                 self.count_crash(&topic);
                 Action::ReplyError { topic, refs, why: Refused::JoinCrashed }
@@ -290,7 +290,7 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
                 Action::Ended { topic, join_ref: channel.join_ref, crashed: false, then }
             }
             (phase, pending) => {
-                self.pending = pending;
+                self.pending = pending.map(Box::new);
                 let crashed = phase != Phase::Closing;
                 if crashed {
                     self.count_crash(&topic);
@@ -332,7 +332,7 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
     }
 
     fn answered(&mut self, key: K) {
-        if matches!(&self.pending, Some(Pending::Joining { key: waiting, .. }) if *waiting == key) {
+        if matches!(self.pending.as_deref(), Some(Pending::Joining { key: waiting, .. }) if *waiting == key) {
             self.pending = None;
         }
     }

@@ -270,7 +270,6 @@ struct SocketProcess<B: Begin> {
     state: SocketState<B>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "almost all of its life it is the large one")]
 enum SocketState<B: Begin> {
     Upgrading(Upgrading<B>),
     Open(WebSocketLoop<B::Driven, Io>),

@@ -52,7 +52,7 @@ pub(crate) struct WebSocketLoop<D, I> {
 
 enum Phase {
     Open,
-    Closing(Closing),
+    Closing(Box<Closing>),
 }
 
 struct Closing {
@@ -288,7 +288,7 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
             drain_raw,
         };
         self.timer.as_mut().reset(now + CLOSE_WAIT);
-        self.phase = Phase::Closing(closing);
+        self.phase = Phase::Closing(Box::new(closing));
     }
 
     fn poll_closing(&mut self, cx: &mut TaskContext<'_>, ctx: &Context<SocketMsg>) -> Poll<ExitReason> {

@@ -16,14 +16,11 @@ use crate::pid::Pid;
 use crate::process::{self, Callback, Context, Exit, Info, Opened};
 use crate::unwind::drop_quietly;
 
-/// Calls and awaits a callback; a panic in either is a stop, so that `terminate` runs after it. Not a function: the future
-/// of one would hold the callback's future twice.
+/// Calls and awaits a callback; a panic in either is a stop, so that `terminate` runs after it. Not an `async` function, and
+/// no `match` around the await: either would hold the callback's future twice, and every idle server keeps this room.
 macro_rules! caught {
     ($call:expr) => {
-        match catch_unwind(AssertUnwindSafe(|| $call)) {
-            Ok(handler) => Caught { handler }.await,
-            Err(payload) => stop_for_panic(payload),
-        }
+        Caught::new(catch_unwind(AssertUnwindSafe(|| $call))).await
     };
 }
 
@@ -107,10 +104,25 @@ async fn begin<S: Server>(
 }
 
 pin_project! {
-    /// A callback's future whose panic is a stop.
-    struct Caught<F> {
-        #[pin]
-        handler: F,
+    /// A callback's future whose panic is a stop, or a callback that panicked before it was one.
+    #[project = CaughtProjection]
+    enum Caught<F> {
+        Runs {
+            #[pin]
+            handler: F,
+        },
+        Panicked {
+            payload: Option<Box<dyn Any + Send>>,
+        },
+    }
+}
+
+impl<F> Caught<F> {
+    fn new(called: Result<F, Box<dyn Any + Send>>) -> Self {
+        match called {
+            Ok(handler) => Self::Runs { handler },
+            Err(payload) => Self::Panicked { payload: Some(payload) },
+        }
     }
 }
 
@@ -118,11 +130,16 @@ impl<F: Future<Output = Next>> Future for Caught<F> {
     type Output = Next;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Next> {
-        let handler = self.project().handler;
-        match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
-            Ok(polled) => polled,
-            Err(payload) => Poll::Ready(stop_for_panic(payload)),
-        }
+        let payload = match self.project() {
+            CaughtProjection::Runs { handler } => match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
+                Ok(polled) => return polled,
+                Err(payload) => payload,
+            },
+            CaughtProjection::Panicked { payload } => {
+                payload.take().expect("invariant: a future is not polled after its end")
+            }
+        };
+        Poll::Ready(stop_for_panic(payload))
     }
 }
 
