@@ -7,6 +7,7 @@
 //! Pure: the seam; the implementors are in the folder.
 
 mod backlog;
+mod connect;
 mod courier;
 mod events;
 #[cfg(any(feature = "nats", feature = "redis"))]
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+pub use connect::{ConnectError, connect};
 pub use events::{DropCause, FramesDropped, FramesRefused, LinkDown, LinkUp, ReceiverPanicked};
 #[cfg(any(feature = "nats", feature = "redis"))]
 pub use linked::{FRAME_AGE_MAX, OUTBOUND_BYTES_MAX, OUTBOUND_FRAMES_MAX, Safeguard};

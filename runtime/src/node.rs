@@ -1,6 +1,8 @@
 //! The identity of a node and of the cluster it belongs to.
 //!
-//! Pure: values only. Who is up is known to the cluster.
+//! Pure: values only, but for [`Incarnation::draw`]. Who is up is known to the cluster.
+
+mod life;
 
 use std::fmt;
 use std::sync::Arc;
@@ -91,7 +93,7 @@ fn check(text: &str) -> Result<(), NodeNameError> {
 }
 
 impl Incarnation {
-    /// The life of that number; draw it at random when the node starts.
+    /// The life of that number: one that another node told, or [drawn](Self::draw).
     pub fn new(number: u64) -> Self {
         Self(number)
     }

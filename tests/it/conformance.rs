@@ -15,7 +15,7 @@ use tests::conformance_app;
 use crate::support::{Client, TestServer};
 
 async fn server() -> TestServer {
-    let app = conformance_app::app().expect("its origins are patterns");
+    let app = conformance_app::app(None).expect("its origins are patterns");
     TestServer::start_after(app.presence.child_spec(), app.endpoint).await
 }
 

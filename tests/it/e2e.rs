@@ -14,6 +14,7 @@ mod footprint;
 mod golden;
 mod in_axum;
 mod instructions;
+mod nodes;
 mod phoenix_js;
 mod presence;
 mod trials;

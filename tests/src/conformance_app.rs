@@ -12,8 +12,11 @@ mod room;
 mod system;
 mod user_socket;
 
+use std::error::Error;
 use std::time::Duration;
 
+use heronry::Name;
+use heronry::cluster::Node;
 use heronry_channels::http::Method;
 use heronry_channels::{
     CheckOrigin, Endpoint, EndpointBuilder, HttpLimits, Limits, LongPollOptions, OriginError, SocketOptions,
@@ -41,11 +44,14 @@ pub struct ConformanceApp {
     pub presence: Presence,
 }
 
-/// The application, not built yet.
+/// What all nodes sign long-poll sessions with. A secret of a server for tests alone.
+const SECRET: &str = "conformance conformance conformance conformance conformance conformance";
+
+/// The application of one server alone, or of a node of a cluster; not built yet.
 ///
 /// # Errors
-/// Only if one of its origins were no pattern.
-pub fn app() -> Result<ConformanceApp, OriginError> {
+/// Only if one of its origins were no pattern, or its name none.
+pub fn app(node: Option<&Node>) -> Result<ConformanceApp, Box<dyn Error + Send + Sync>> {
     let limits = Limits {
         idle_timeout: Duration::from_secs(60),
         outbound_bytes_max: OUTBOUND_BYTES_MAX,
@@ -60,10 +66,20 @@ pub fn app() -> Result<ConformanceApp, OriginError> {
     };
     let options = |limits, long_poll| {
         let check_origin = CheckOrigin::list(ORIGINS)?;
-        Ok(SocketOptions { limits, check_origin, auth_token: true, long_poll, ..SocketOptions::default() })
+        Ok::<_, OriginError>(SocketOptions {
+            limits,
+            check_origin,
+            auth_token: true,
+            long_poll,
+            ..SocketOptions::default()
+        })
     };
-    let builder = Endpoint::builder();
-    let presence = online::presence(builder.broadcaster());
+    let builder = match node {
+        Some(node) => Endpoint::over(node, Name::parse("conformance")?),
+        None => Endpoint::builder(),
+    };
+    let builder = builder.secret_key_base(SECRET);
+    let presence = online::presence(builder.broadcaster(), node.cloned());
     let user_socket = || UserSocket { presence: presence.clone() };
     let builder = builder
         .http_limits(HttpLimits { body_bytes_max: BODY_BYTES_MAX, ..HttpLimits::default() })

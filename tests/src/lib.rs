@@ -7,6 +7,7 @@ mod broker;
 mod browser;
 pub mod conformance;
 pub mod conformance_app;
+pub mod place;
 mod server;
 
 pub use broker::{BrokerProcess, find_nats_servers, find_redis_server};

@@ -7,17 +7,21 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use heronry::Name;
 use heronry_channels::http::{Method, Request, Response, StatusCode};
 use heronry_channels::prelude::*;
 use heronry_channels::{Body, Broadcaster, CheckOrigin, Endpoint, Params, SocketOptions};
 use heronry_presence::{Presence, TrackerOptions};
 use serde::Deserialize;
 use serde_json::json;
+use tests::place::Place;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const PORT_DEFAULT: u16 = 4_100;
 
 struct BenchSocket {
     presence: Presence,
@@ -121,22 +125,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
-    let port: u16 = match (args.next().as_deref(), args.next()) {
-        (None, _) => 4_100,
-        (Some("--port"), Some(port)) => port.parse()?,
-        _ => return Err("usage: bench_server [--port PORT]".into()),
-    };
+fn run() -> Result<(), bench::Error> {
+    let place = Place::parse(std::env::args().skip(1), PORT_DEFAULT)?;
     bench::allow_open_files()?;
     tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).init();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(port))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(place))
 }
 
-async fn serve(port: u16) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(place: Place) -> Result<(), bench::Error> {
     let options = SocketOptions { check_origin: CheckOrigin::Off, ..SocketOptions::default() };
-    let builder = Endpoint::builder();
-    let presence = Presence::new("bench", builder.broadcaster(), TrackerOptions::default());
+    let node = place.node().await?;
+    let builder = match &node {
+        Some(node) => Endpoint::over(node, Name::parse("bench")?),
+        None => Endpoint::builder(),
+    };
+    let options_of_presence = TrackerOptions { node: node.clone(), ..TrackerOptions::default() };
+    let presence = Presence::new("bench", builder.broadcaster(), options_of_presence);
     let builder = builder.socket_with("/socket", BenchSocket { presence: presence.clone() }, options);
     let broadcaster = builder.broadcaster();
     let endpoint = builder
@@ -145,10 +149,12 @@ async fn serve(port: u16) -> Result<(), Box<dyn std::error::Error>> {
         })
         .route(Method::GET, "/bench/info", |_| std::future::ready(info()))
         .build()?;
-    let bound = endpoint.bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
-    let tree =
-        Supervisor::one_for_one().label("bench").child(presence.child_spec()).child(bound.child_spec());
-    let tree = tree.start().await?;
+    let bound = endpoint.bind(SocketAddr::from(([127, 0, 0, 1], place.port)))?;
+    let mut tree = Supervisor::one_for_one().label("bench");
+    if let Some(node) = &node {
+        tree = tree.child(node.child_spec());
+    }
+    let tree = tree.child(presence.child_spec()).child(bound.child_spec()).start().await?;
     writeln!(std::io::stdout(), "listening on {}", bound.local_addr())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

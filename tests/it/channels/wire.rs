@@ -139,7 +139,8 @@ async fn compression_is_not_agreed_on_though_a_client_offers_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_polling_client_is_known_as_one_with_a_websocket() {
-    let endpoint = conformance_app::app().expect("its origins are patterns").endpoint.build().expect("right");
+    let endpoint =
+        conformance_app::app(None).expect("its origins are patterns").endpoint.build().expect("right");
     let tree = Supervisor::one_for_one().child(endpoint.sockets()).start().await.expect("the tree starts");
     let server = Polled { endpoint, tree };
     let headers =
