@@ -5,6 +5,7 @@
 //! that the server closes where it should not.
 
 mod bcast;
+mod churn;
 mod connect;
 mod crash;
 mod crowd;
@@ -45,8 +46,11 @@ storm CONNECTIONS                     all are cut at once, and connect and join 
 presence USERS                        all join one topic with presence, 100 at a time, until all know all; then half are cut;
                                       an operation is that one client learns of one user
 stall READERS STALLED SECONDS         bursts of 10 broadcasts of 10,000 bytes; some stop reading, the others want all
+stall READERS STALLED PER_S SECONDS   so many broadcasts of 10,000 bytes a second instead; STALLED may be 0, to compare with
+churn CONNECTIONS PER_S SECONDS       each joins and leaves a topic so many times a second; memory before, and after 10 s of rest
 
-An operation (op) is a connect with its join, an echo, a delivery to one client, a crash with the join after it. CPU is user
+An operation (op) is a connect with its join, an echo, a delivery to one client, a crash with the join after it, a join with
+the leave after it. CPU is user
 and system time of the server's process, per operation. Payloads are of 100 bytes. There is a warm-up of 1 s. SECONDS are 1
 to 20, CONNECTIONS up to 18,000 (and as many open files, in the server too).";
 
@@ -79,7 +83,8 @@ pub enum Scenario {
     Crash { crashers: usize, bystanders: usize, lasts: Duration },
     Storm { connections: usize },
     Presence { users: usize },
-    Stall { readers: usize, stalled: usize, lasts: Duration },
+    Stall { readers: usize, stalled: usize, per_s: Option<u64>, lasts: Duration },
+    Churn { connections: usize, per_s: u64, lasts: Duration },
 }
 
 impl Scenario {
@@ -107,7 +112,16 @@ impl Scenario {
             ("storm", [n]) => Self::Storm { connections: count(n)? },
             ("presence", [n]) => Self::Presence { users: count(n)? },
             ("stall", [n, stalled, lasts]) => {
-                Self::Stall { readers: count(n)?, stalled: count(stalled)?, lasts: seconds(lasts)? }
+                let (readers, stalled, lasts) = (count(n)?, count(stalled)?, seconds(lasts)?);
+                Self::Stall { readers, stalled, per_s: None, lasts }
+            }
+            ("stall", [n, stalled, per_s, lasts]) => {
+                let stalled = if *stalled == "0" { 0 } else { count(stalled)? };
+                let per_s = Some(per_second(per_s)?);
+                Self::Stall { readers: count(n)?, stalled, per_s, lasts: seconds(lasts)? }
+            }
+            ("churn", [n, per_s, lasts]) => {
+                Self::Churn { connections: count(n)?, per_s: per_second(per_s)?, lasts: seconds(lasts)? }
             }
             _ => return Err(format!("no scenario {name:?} with {} arguments; see --help", args.len()).into()),
         })
@@ -128,7 +142,10 @@ impl Scenario {
             Self::Crash { crashers, bystanders, lasts } => crash::crash(target, crashers, bystanders, lasts),
             Self::Storm { connections } => storm::storm(target, connections),
             Self::Presence { users } => presence::presence(target, users),
-            Self::Stall { readers, stalled, lasts } => stall::stall(target, readers, stalled, lasts),
+            Self::Stall { readers, stalled, per_s, lasts } => {
+                stall::stall(target, readers, stalled, per_s, lasts)
+            }
+            Self::Churn { connections, per_s, lasts } => churn::churn(target, connections, per_s, lasts),
         }
     }
 }

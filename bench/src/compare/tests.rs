@@ -74,7 +74,7 @@ fn storm() {
 fn stall() {
     // More than the floor and the kernel keep for a client: it is cut off, and the others get all.
     let lasts = Duration::from_secs(2);
-    let report = run(Scenario::Stall { readers: 2, stalled: 3, lasts });
+    let report = run(Scenario::Stall { readers: 2, stalled: 3, per_s: None, lasts });
     check(&report, 1_000.0);
     assert_eq!(report.get("stalled_disconnected"), Some(3.0), "{report:?}");
 }

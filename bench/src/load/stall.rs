@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::Target;
 use super::bcast::Round;
 use super::crowd::{Crowd, Event, gone};
+use super::pace::Pace;
 use super::report::Report;
 use super::window::Window;
 use crate::Error;
@@ -16,12 +17,17 @@ const BURST: usize = 10;
 const BYTES: usize = 10_000;
 /// How long those that did not read have, in the end, to notice that the server has let them go.
 const NOTICE: Duration = Duration::from_secs(5);
+/// How precisely a pace is kept.
+const TICK: Duration = Duration::from_millis(1);
 
-/// Bursts that all readers want, while the last of the connections do not read.
+/// Broadcasts that all readers want, while the last of the connections do not read: bursts, each when all have the one
+/// before, or one at a time at a pace. Those that came due while others were on their way go out
+/// together.
 pub(super) fn stall(
     target: &Target,
     readers: usize,
     stalled: usize,
+    per_s: Option<u64>,
     lasts: Duration,
 ) -> Result<Report, Error> {
     let mut crowd = Crowd::new(target.addr)?;
@@ -36,8 +42,27 @@ pub(super) fn stall(
     let mut rss_max = rss_before;
     let mut ended = vec![false; readers + stalled];
     let mut window = Window::new(target, lasts);
+    let mut pace = per_s.map(|per_s| Pace::new(Instant::now(), per_s));
+    if let Some(pace) = &pace {
+        crowd.tick_every(pace.period().min(TICK))?;
+    }
     while window.is_open()? {
-        let mut round = Round::begin(target, TOPIC, readers, BURST, BYTES)?;
+        let mut burst = BURST;
+        if let Some(pace) = &mut pace {
+            burst = std::iter::from_fn(|| pace.next_due(Instant::now())).count();
+        }
+        if burst == 0 {
+            crowd.turn(Instant::now() + TICK, &mut |at, event, _| match event {
+                Event::Gone(code) if at < readers => Err(gone(at, code)),
+                Event::Gone(_) => {
+                    ended[at] = true;
+                    Ok(())
+                }
+                Event::Message(_) | Event::Joined(_) => Ok(()),
+            })?;
+            continue;
+        }
+        let mut round = Round::begin(target, TOPIC, readers, burst, BYTES)?;
         while round.is_open() {
             crowd.turn(round.next(), &mut |at, event, _| match event {
                 Event::Message(message) if at < readers => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bcast::Round;
+use super::churn::Churner;
 use super::echo::Echoer;
 use super::fanout::Shouts;
 use super::*;
@@ -74,11 +75,29 @@ fn a_broadcast_that_comes_twice_is_noticed() {
 }
 
 #[test]
+fn a_join_that_is_refused_or_a_leave_without_its_end_is_noticed() {
+    let mut churner = Churner::new(0);
+    let out = &mut Vec::new();
+    churner.due(out, Instant::now());
+    churner.due(out, Instant::now());
+    let close = text("phx_close", 2, "{}");
+    assert!(churner.message(&message(&reply(3)), out).is_err(), "not the reply to the join");
+    assert!(churner.message(&message(&reply(2)), out).unwrap().is_none(), "joined");
+    assert!(churner.message(&message(&close), out).is_err(), "not left yet");
+    assert!(churner.message(&message(&reply(3)), out).unwrap().is_none(), "left");
+    assert!(churner.message(&message(&close), out).unwrap().is_some(), "over, and the next one begins");
+    assert!(churner.message(&message(&reply(4).replace("ok", "error")), out).is_err(), "refused");
+}
+
+#[test]
 fn scenarios_are_read_with_their_bounds() {
     let lasts = Duration::from_secs(5);
     let echo = Scenario::Echo { connections: 100, in_flight: 16, lasts };
     assert_eq!(Scenario::parse("echo", &["100", "16", "5"]).unwrap(), echo);
-    let wrong: [(&str, &[&str]); 6] = [
+    let stall = Scenario::Stall { readers: 10, stalled: 0, per_s: Some(200), lasts };
+    assert_eq!(Scenario::parse("stall", &["10", "0", "200", "5"]).unwrap(), stall);
+    let wrong: [(&str, &[&str]); 7] = [
+        ("stall", &["10", "0", "5"]),
         ("echo", &["100", "16"]),
         ("echo", &["100", "16", "0"]),
         ("echo", &["100", "16", "21"]),
