@@ -9,6 +9,12 @@ pub mod supervision {}
 #[doc = include_str!("../guides/isolation.md")]
 pub mod isolation {}
 
+#[doc = include_str!("../guides/pubsub.md")]
+pub mod pubsub {}
+
+#[doc = include_str!("../guides/clustering.md")]
+pub mod clustering {}
+
 #[doc = include_str!("../guides/coming_from_erlang.md")]
 pub mod coming_from_erlang {}
 
