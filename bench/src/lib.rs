@@ -5,6 +5,7 @@ use std::io;
 
 pub mod compare;
 pub mod load;
+pub mod nodes;
 pub mod processes;
 mod wire;
 pub mod work;

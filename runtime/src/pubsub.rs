@@ -164,9 +164,11 @@ impl<D: Dispatcher> PubSub<D> {
         }
         let slot = self.inner.shard(topic).insert(topic, Entry { pid, subscriber });
         let inner = Arc::downgrade(&self.inner);
+        // Without other nodes, nobody is left to broadcast once all handles are gone; with them, they go on.
+        let kept = self.inner.remote.is_some().then(|| self.inner.clone());
         let topic: Box<str> = topic.into();
         let end = move || {
-            if let Some(inner) = inner.upgrade() {
+            if let Some(inner) = kept.or_else(|| inner.upgrade()) {
                 inner.shard(&topic).remove(&topic, slot);
                 if let Some(remote) = &inner.remote {
                     remote.unsubscribed(&topic);

@@ -166,6 +166,20 @@ async fn who_has_unsubscribed_hears_nothing_and_who_subscribes_again_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_subscription_hears_other_nodes_though_no_handle_is_left_here() {
+    let [a, b, _] = &nodes().await;
+    let ([one, _], here, there) = (pids(), news(a), news(b));
+    let (subscription, log) = listen(&there, one, "t");
+    drop(there);
+    settle().await;
+    here.broadcast("t", 1).unwrap();
+    settle().await;
+    assert_eq!(take(&log), [1]);
+    drop(subscription);
+    assert_eq!(Arc::strong_count(&log), 1, "and nothing of it is left after it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_message_comes_once_and_in_order_over_a_network_that_repeats_and_reorders() {
     const MESSAGES: u32 = 2_000;
     for seed in 0..10 {
