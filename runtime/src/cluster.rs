@@ -23,7 +23,9 @@ mod counters;
 mod events;
 mod failure;
 mod frame;
+mod global;
 mod inbound;
+mod links;
 mod mac;
 mod members;
 mod membership;
@@ -42,9 +44,10 @@ use bytes::Bytes;
 
 pub use channel::Channel;
 pub use events::{
-    ClusterFull, Dropped, EngineLink, FramesDropped, Gaps, NameTaken, NodeDown, NodeEvent, NodeUp,
-    RemoteMessageUnfit,
+    ClusterFull, ClusterOverrun, Dropped, EngineLink, FramesDropped, Gaps, NameConflict, NameTaken, NodeDown,
+    NodeEvent, NodeUp, RemoteMessageUnfit,
 };
+pub use global::{GLOBAL_NAMES_MAX, Global, GlobalError, NameLost};
 pub use mac::{MAC_KEY_BYTES_MIN, MacKey, MacKeyTooShort};
 pub use options::{
     DOWN_DEFAULT, HEARTBEAT_DEFAULT, NODES_MAX_DEFAULT, NodeError, NodeOptions, PERMDOWN_DEFAULT,
@@ -104,6 +107,7 @@ const MAX_PAYLOAD_MIN: usize = 1_024;
 pub struct Node {
     board: Arc<Switchboard>,
     remote: Arc<Remote>,
+    global: Global,
 }
 
 /// A payload that was not sent to a node.
@@ -147,7 +151,8 @@ impl Node {
     /// [`NodeError`] if the options contradict each other, or the engine's frames are too small.
     pub fn new(engine: Arc<dyn Engine>, options: &NodeOptions) -> Result<Self, NodeError> {
         let board = Arc::new(Switchboard::new(engine, options)?);
-        Ok(Self { remote: Remote::new(board.clone()), board })
+        let remote = Remote::new(board.clone());
+        Ok(Self { global: Global::new(board.clone(), remote.clone()), remote, board })
     }
 
     /// The node's process, for a supervisor. It is restarted if it crashes, which nobody else notices. When it is shut down, the node leaves:
@@ -335,6 +340,11 @@ impl Node {
     /// Takes a name from its process; whether one had it. Monitors go on.
     pub fn unexport(&self, name: &str) -> bool {
         self.remote.unexport(name)
+    }
+
+    /// The names of the whole cluster. Erlang's `global`.
+    pub fn global(&self) -> &Global {
+        &self.global
     }
 
     /// The process that is exported under this name on that node.

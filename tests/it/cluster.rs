@@ -1,6 +1,7 @@
 //! Several nodes in one program, on paused time.
 
 mod faults;
+mod global;
 mod long_poll;
 mod nodes;
 mod pubsub;

@@ -13,6 +13,7 @@ enum Kind {
     PubSub(ShardId),
     Tracker(u32, u16),
     Remote,
+    Global,
 }
 
 /// How many bytes a channel has in front of a payload for one node.
@@ -34,12 +35,17 @@ impl Channel {
         Self(Kind::Remote)
     }
 
+    /// Of names of the cluster: between two nodes alone.
+    pub(super) fn global() -> Self {
+        Self(Kind::Global)
+    }
+
     /// Where it is published for all; `None` if nothing is.
     pub(super) fn subject(self) -> Option<Subject> {
         match self.0 {
             Kind::PubSub(shard) => Some(Subject::PubSub(shard)),
             Kind::Tracker(number, shard) => Some(Subject::Tracker(number, shard)),
-            Kind::Remote => None,
+            Kind::Remote | Kind::Global => None,
         }
     }
 
@@ -57,6 +63,7 @@ impl Channel {
             Kind::PubSub(shard) => (0, 0, shard.get()),
             Kind::Tracker(number, shard) => (1, number, shard),
             Kind::Remote => (2, 0, 0),
+            Kind::Global => (3, 0, 0),
         };
         let ([a, b, c, d], [e, f]) = (u32::to_be_bytes(number), u16::to_be_bytes(shard));
         [kind, a, b, c, d, e, f]
@@ -69,6 +76,7 @@ impl Channel {
             (0, 0) => ShardId::new(shard).map(Self::pubsub),
             (1, _) => Some(Self::tracker(number, shard)),
             (2, 0) if shard == 0 => Some(Self::remote()),
+            (3, 0) if shard == 0 => Some(Self::global()),
             _ => None,
         }
     }
@@ -87,9 +95,17 @@ mod tests {
             assert_eq!(Channel::decode(channel.encode()), Some(channel));
             assert_eq!(Channel::of(&channel.subject().unwrap()), Some(channel));
         }
-        assert_eq!(Channel::decode(Channel::remote().encode()), Some(Channel::remote()));
-        assert_eq!(Channel::remote().subject(), None);
-        for bytes in [[9; 7], [0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 4, 0], [2, 0, 0, 0, 0, 0, 1]] {
+        for channel in [Channel::remote(), Channel::global()] {
+            assert_eq!(Channel::decode(channel.encode()), Some(channel));
+            assert_eq!(channel.subject(), None);
+        }
+        for bytes in [
+            [9; 7],
+            [0, 0, 0, 0, 1, 0, 0],
+            [0, 0, 0, 0, 0, 4, 0],
+            [2, 0, 0, 0, 0, 0, 1],
+            [3, 0, 0, 0, 1, 0, 0],
+        ] {
             assert_eq!(Channel::decode(bytes), None);
         }
     }

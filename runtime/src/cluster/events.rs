@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::engine::Lane;
+use crate::name::Name;
 use crate::node::NodeId;
 use crate::pid::Pid;
 use crate::telemetry::{Event, Level};
@@ -141,6 +142,44 @@ pub struct RemoteMessageUnfit {
     pub why: String,
 }
 
+/// Two nodes had claimed one name of the cluster, and this one has given its claim up: `heronry.cluster.name_conflict`. Its process was
+/// told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NameConflict {
+    /// The name.
+    pub name: Name,
+    /// The process of this node that had it.
+    pub loser: Pid,
+    /// The node whose claim is the earlier one.
+    pub winner: NodeId,
+}
+
+/// A node owns more names or members than others keep of it, whose rest is passed over; or more changed at once than waits to be told to it,
+/// and it is told everything anew: `heronry.cluster.overrun`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ClusterOverrun {
+    /// The node.
+    pub node: NodeId,
+}
+
+impl fmt::Display for NameConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} lost the name {} to node {}, whose claim is earlier",
+            self.loser, self.name, self.winner
+        )
+    }
+}
+
+impl fmt::Display for ClusterOverrun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} has more names or members than may be, or is told too much at once", self.node)
+    }
+}
+
 impl fmt::Display for RemoteMessageUnfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a message of node {} does not fit {}: {}", self.from, self.pid, self.why)
@@ -223,5 +262,7 @@ events! {
     ClusterFull, "heronry.cluster.full", Error;
     FramesDropped, "heronry.cluster.frames_dropped", Warn;
     Gaps, "heronry.cluster.gaps", Warn;
+    NameConflict, "heronry.cluster.name_conflict", Warn;
+    ClusterOverrun, "heronry.cluster.overrun", Warn;
     RemoteMessageUnfit, "heronry.cluster.message_unfit", Warn;
 }

@@ -9,6 +9,7 @@ mod exported;
 mod session;
 mod wire;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -18,7 +19,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 pub use error::{ExportError, RemoteError};
-use exported::{Answer, Called, Export};
+pub(super) use exported::Export;
+use exported::{Answer, Called};
 pub use exported::{Exported, RemoteMessage};
 use session::{Action, Session};
 pub use session::{SESSION_BYTES_MAX, SESSION_MESSAGES_MAX};
@@ -58,6 +60,8 @@ pub(super) struct Remote {
     last: AtomicU64,
     sessions: RwLock<HashMap<NodeId, Arc<Mutex<Session>>>>,
     exports: RwLock<HashMap<Name, Arc<dyn Export>>>,
+    /// The processes of this node that have names of the cluster.
+    globals: RwLock<HashMap<Name, Arc<dyn Export>>>,
     /// Our calls that wait.
     calls: Mutex<HashMap<u64, Calling>>,
     /// Our monitors.
@@ -88,7 +92,8 @@ struct Watched {
     is_done: Mutex<bool>,
 }
 
-/// A process by the name that it is [exported](super::Node::export) under on a node, this one or another; Erlang's `{Name, Node}`.
+/// A process by the name that it is [exported](super::Node::export) under on a node, this one or another, or that it has there in
+/// the [whole cluster](super::Global); Erlang's `{Name, Node}`.
 ///
 /// It need not be there, nor the node: that is seen when it is used. A restarted node is reached as before.
 #[derive(Clone)]
@@ -96,7 +101,20 @@ pub struct RemoteRef {
     remote: Arc<Remote>,
     node: NodeName,
     name: Name,
+    space: Space,
 }
+
+/// What a name is one of.
+#[derive(Clone, Copy, Debug)]
+enum Space {
+    /// Those that a node exports.
+    Exported,
+    /// Those of the cluster.
+    Global,
+}
+
+/// What stands in front of a name of the cluster on its way to another node.
+const GLOBAL: char = '\0';
 
 /// The end of a process that was monitored by name and node. Erlang's `{'DOWN', Ref, process, {Name, Node}, Reason}`.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +143,7 @@ impl Remote {
             last: AtomicU64::new(0),
             sessions: RwLock::default(),
             exports: RwLock::default(),
+            globals: RwLock::default(),
             calls: Mutex::default(),
             monitors: Mutex::default(),
             watched: Mutex::default(),
@@ -144,7 +163,7 @@ impl Remote {
         };
         remote.board.subscribe(Channel::remote(), Arc::new(receive));
         let timed: Weak<dyn Timed> = remote.me.clone();
-        remote.board.set_timed(timed);
+        remote.board.add_timed(timed);
         remote
     }
 
@@ -301,8 +320,12 @@ impl Remote {
         }
     }
 
+    /// The process of a name, as it travels.
     fn find(&self, name: &str) -> Option<Arc<dyn Export>> {
-        self.exports.read().get(name).cloned()
+        match name.strip_prefix(GLOBAL) {
+            Some(name) => self.globals.read().get(name).cloned(),
+            None => self.exports.read().get(name).cloned(),
+        }
     }
 
     fn serve(&self, from: &NodeId, id: u64, name: &str, time: Duration, body: &Body) {
@@ -392,14 +415,30 @@ impl Remote {
     }
 
     pub(super) fn reference(remote: &Arc<Self>, node: &NodeName, name: Name) -> RemoteRef {
-        RemoteRef { remote: remote.clone(), node: node.clone(), name }
+        RemoteRef { remote: remote.clone(), node: node.clone(), name, space: Space::Exported }
+    }
+
+    /// The process that has the name of the cluster on that node.
+    pub(super) fn global(remote: &Arc<Self>, node: &NodeName, name: Name) -> RemoteRef {
+        RemoteRef { remote: remote.clone(), node: node.clone(), name, space: Space::Global }
+    }
+
+    /// Has other nodes reach a process by a name of the cluster.
+    pub(super) fn enter(&self, name: Name, export: Arc<dyn Export>) {
+        let former = self.globals.write().insert(name, export);
+        drop(former);
+    }
+
+    /// What had the name of the cluster here, for the caller to drop without a lock.
+    pub(super) fn strike(&self, name: &Name) -> Option<Arc<dyn Export>> {
+        self.globals.write().remove(name)
     }
 
     /// Monitors a process of this node for one of it.
-    fn watch_here(&self, id: u64, name: &Name) -> Arc<Watched> {
+    fn watch_here(&self, id: u64, name: &str) -> Arc<Watched> {
         let (remote, is_done) = (self.me.clone(), Mutex::new(false));
         let watched = Arc::new(Watched { remote, node: None, id, is_done });
-        match self.find(name.as_str()) {
+        match self.find(name) {
             Some(export) => export.watch(watched.clone()),
             None => self.down(None, id, ExitReason::NoProc),
         }
@@ -502,6 +541,14 @@ impl RemoteRef {
         &self.name
     }
 
+    /// Its name as it travels.
+    fn wire_name(&self) -> Cow<'_, str> {
+        match self.space {
+            Space::Exported => self.name.as_str().into(),
+            Space::Global => format!("{GLOBAL}{}", self.name).into(),
+        }
+    }
+
     /// Sends it a message; it never waits. Messages from one process to another arrive in order. If no process of the name is there, or it takes no
     /// such message, it is dropped, as in Erlang.
     ///
@@ -510,12 +557,12 @@ impl RemoteRef {
     pub fn send<W: RemoteMessage>(&self, message: &W) -> Result<(), RemoteError> {
         let body = write(message)?;
         if self.remote.is_own(&self.node) {
-            return match self.remote.find(self.name.as_str()) {
+            return match self.remote.find(&self.wire_name()) {
                 Some(export) => export.send(&body.0).map_err(RemoteError::Unfit),
                 None => Ok(()),
             };
         }
-        let name = self.name.as_str().to_owned();
+        let name = self.wire_name().into_owned();
         self.remote.say(&self.remote.up(&self.node)?, &Wire::Send { name, body })
     }
 
@@ -542,7 +589,7 @@ impl RemoteRef {
     }
 
     async fn call_here(&self, body: &Body, time: Duration) -> Result<Body, RemoteError> {
-        let export = self.remote.find(self.name.as_str()).ok_or(RemoteError::NoProc)?;
+        let export = self.remote.find(&self.wire_name()).ok_or(RemoteError::NoProc)?;
         let result = match export.call(&body.0, time) {
             Called::Done(result) => result,
             Called::Waits(answer) => answer.await,
@@ -557,7 +604,7 @@ impl RemoteRef {
         let over = remote.clone();
         let _over = OnDrop::new(move || drop(over.calls.lock().remove(&id)));
         let timeout_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let name = self.name.as_str().to_owned();
+        let name = self.wire_name().into_owned();
         remote.say(&node, &Wire::Call { id, name, timeout_ms, body })?;
         match tokio::time::timeout(time, replied).await {
             Ok(Ok(Err(RemoteError::Timeout(_)))) | Err(_) => Err(RemoteError::Timeout(time)),
@@ -592,9 +639,9 @@ impl RemoteRef {
         };
         let monitor = Monitoring { node: node.clone(), outbox: outbox.clone(), down };
         remote.monitors.lock().insert(id, monitor);
-        let watched = is_own.then(|| remote.watch_here(id, &self.name));
+        let watched = is_own.then(|| remote.watch_here(id, &self.wire_name()));
         if !is_own {
-            let name = self.name.as_str().to_owned();
+            let name = self.wire_name().into_owned();
             if remote.say(&node, &Wire::Monitor { id, name }).is_err() {
                 remote.down(None, id, ExitReason::NoConnection);
             }

@@ -56,7 +56,7 @@ pub(super) struct Switchboard {
     pub(super) tree: Mutex<Option<SupervisorRef>>,
     has_left: AtomicBool,
     /// What else of the node looks at the time.
-    timed: RwLock<Option<Weak<dyn Timed>>>,
+    timed: RwLock<Vec<Weak<dyn Timed>>>,
 }
 
 /// A part of the node above the switchboard that has deadlines of its own.
@@ -112,7 +112,7 @@ impl Switchboard {
             service: Mutex::new(None),
             tree: Mutex::new(None),
             has_left: AtomicBool::new(false),
-            timed: RwLock::new(None),
+            timed: RwLock::default(),
         })
     }
 
@@ -263,17 +263,19 @@ impl Switchboard {
         self.members.step(|members| members.tick(now));
         self.tell();
         self.lanes().for_each(|lane| lane.tick(now));
-        if let Some(timed) = self.timed() {
+        for timed in self.timed() {
             timed.tick(now);
         }
     }
 
-    pub(super) fn set_timed(&self, timed: Weak<dyn Timed>) {
-        *self.timed.write() = Some(timed);
+    pub(super) fn add_timed(&self, timed: Weak<dyn Timed>) {
+        let mut all = self.timed.write();
+        all.retain(|other| other.strong_count() > 0);
+        all.push(timed);
     }
 
-    fn timed(&self) -> Option<Arc<dyn Timed>> {
-        self.timed.read().as_ref()?.upgrade()
+    fn timed(&self) -> Vec<Arc<dyn Timed>> {
+        self.timed.read().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// When it is worth a look again.
@@ -283,7 +285,7 @@ impl Switchboard {
             let beats = self.beats.lock();
             beats.last.filter(|_| beats.is_due).map(|last| last + BEAT_PAUSE)
         };
-        let timed = self.timed().and_then(|timed| timed.deadline());
+        let timed = self.timed().into_iter().filter_map(|timed| timed.deadline()).min();
         self.lanes().map(Inbound::deadline).chain([members, beat, timed]).flatten().min()
     }
 

@@ -48,12 +48,17 @@ type Casts<M> = Box<dyn Fn(&[u8]) -> Result<M, String> + Send + Sync>;
 type Calls<M> = Box<dyn Fn(&Addr<M>, &[u8], Duration) -> Result<Answer, String> + Send + Sync>;
 
 /// What a call comes to.
-pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Body, Failure>> + Send>>;
+pub(in crate::cluster) type Answer = Pin<Box<dyn Future<Output = Result<Body, Failure>> + Send>>;
 
 impl<M: Send + 'static> Exported<M> {
     /// The process of this address, which takes nothing yet: it can be monitored.
     pub fn new(addr: &Addr<M>) -> Self {
         Self { addr: addr.clone(), casts: None, calls: None }
+    }
+
+    /// Its address.
+    pub(in crate::cluster) fn addr(&self) -> &Addr<M> {
+        &self.addr
     }
 
     /// It takes messages `W` of other nodes, each of which `wrap` makes one of its own.
@@ -100,7 +105,7 @@ impl From<CallError> for Failure {
 }
 
 /// An exported process, whatever its messages are.
-pub(super) trait Export: Send + Sync {
+pub(in crate::cluster) trait Export: Send + Sync {
     fn pid(&self) -> Pid;
     /// Hands it a message; what is wrong with the message, if it is not one that it takes. A process that has ended or is full
     /// takes it as any other message: the sender does not learn of it.
@@ -114,7 +119,7 @@ pub(super) trait Export: Send + Sync {
 }
 
 /// A call that was made.
-pub(super) enum Called {
+pub(in crate::cluster) enum Called {
     Done(Result<Body, Failure>),
     Waits(Answer),
 }

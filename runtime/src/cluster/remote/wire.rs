@@ -30,11 +30,11 @@ pub(super) enum Wire {
 
 /// A message that is written down already.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Body(pub(super) Vec<u8>);
+pub(in crate::cluster) struct Body(pub(super) Vec<u8>);
 
 /// Why a call has no reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum Failure {
+pub(in crate::cluster) enum Failure {
     NoProc,
     Exited(Reason),
     Timeout,
@@ -46,7 +46,7 @@ pub(super) enum Failure {
 
 /// An exit reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum Reason {
+pub(in crate::cluster) enum Reason {
     Normal,
     Shutdown,
     ShutdownWith(String),
