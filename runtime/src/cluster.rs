@@ -24,6 +24,7 @@ mod events;
 mod failure;
 mod frame;
 mod global;
+mod groups;
 mod inbound;
 mod links;
 mod mac;
@@ -48,6 +49,7 @@ pub use events::{
     NodeEvent, NodeUp, RemoteMessageUnfit,
 };
 pub use global::{GLOBAL_NAMES_MAX, Global, GlobalError, NameLost};
+pub use groups::{GROUP_JOINS_MAX, GROUP_MEMBERS_MAX, GroupError, GroupEvent, GroupMonitor, Groups};
 pub use mac::{MAC_KEY_BYTES_MIN, MacKey, MacKeyTooShort};
 pub use options::{
     DOWN_DEFAULT, HEARTBEAT_DEFAULT, NODES_MAX_DEFAULT, NodeError, NodeOptions, PERMDOWN_DEFAULT,
@@ -108,6 +110,7 @@ pub struct Node {
     board: Arc<Switchboard>,
     remote: Arc<Remote>,
     global: Global,
+    groups: Groups,
 }
 
 /// A payload that was not sent to a node.
@@ -152,7 +155,9 @@ impl Node {
     pub fn new(engine: Arc<dyn Engine>, options: &NodeOptions) -> Result<Self, NodeError> {
         let board = Arc::new(Switchboard::new(engine, options)?);
         let remote = Remote::new(board.clone());
-        Ok(Self { global: Global::new(board.clone(), remote.clone()), remote, board })
+        let global = Global::new(board.clone(), remote.clone());
+        let groups = Groups::new(board.clone(), remote.clone());
+        Ok(Self { global, groups, remote, board })
     }
 
     /// The node's process, for a supervisor. It is restarted if it crashes, which nobody else notices. When it is shut down, the node leaves:
@@ -337,14 +342,21 @@ impl Node {
         self.remote.export(name, exported)
     }
 
-    /// Takes a name from its process; whether one had it. Monitors go on.
+    /// Takes a name from its process, which leaves all [groups](Groups) that it joined under it; whether one had it. Monitors go on.
     pub fn unexport(&self, name: &str) -> bool {
-        self.remote.unexport(name)
+        let had_it = self.remote.unexport(name);
+        self.groups.unexported(name);
+        had_it
     }
 
     /// The names of the whole cluster. Erlang's `global`.
     pub fn global(&self) -> &Global {
         &self.global
+    }
+
+    /// The process groups of the cluster. OTP's `pg`.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// The process that is exported under this name on that node.

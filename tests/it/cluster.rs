@@ -2,6 +2,7 @@
 
 mod faults;
 mod global;
+mod groups;
 mod long_poll;
 mod nodes;
 mod pubsub;

@@ -14,6 +14,7 @@ enum Kind {
     Tracker(u32, u16),
     Remote,
     Global,
+    Groups,
 }
 
 /// How many bytes a channel has in front of a payload for one node.
@@ -40,12 +41,17 @@ impl Channel {
         Self(Kind::Global)
     }
 
+    /// Of process groups: between two nodes alone.
+    pub(super) fn groups() -> Self {
+        Self(Kind::Groups)
+    }
+
     /// Where it is published for all; `None` if nothing is.
     pub(super) fn subject(self) -> Option<Subject> {
         match self.0 {
             Kind::PubSub(shard) => Some(Subject::PubSub(shard)),
             Kind::Tracker(number, shard) => Some(Subject::Tracker(number, shard)),
-            Kind::Remote | Kind::Global => None,
+            Kind::Remote | Kind::Global | Kind::Groups => None,
         }
     }
 
@@ -64,6 +70,7 @@ impl Channel {
             Kind::Tracker(number, shard) => (1, number, shard),
             Kind::Remote => (2, 0, 0),
             Kind::Global => (3, 0, 0),
+            Kind::Groups => (4, 0, 0),
         };
         let ([a, b, c, d], [e, f]) = (u32::to_be_bytes(number), u16::to_be_bytes(shard));
         [kind, a, b, c, d, e, f]
@@ -77,6 +84,7 @@ impl Channel {
             (1, _) => Some(Self::tracker(number, shard)),
             (2, 0) if shard == 0 => Some(Self::remote()),
             (3, 0) if shard == 0 => Some(Self::global()),
+            (4, 0) if shard == 0 => Some(Self::groups()),
             _ => None,
         }
     }
@@ -95,7 +103,7 @@ mod tests {
             assert_eq!(Channel::decode(channel.encode()), Some(channel));
             assert_eq!(Channel::of(&channel.subject().unwrap()), Some(channel));
         }
-        for channel in [Channel::remote(), Channel::global()] {
+        for channel in [Channel::remote(), Channel::global(), Channel::groups()] {
             assert_eq!(Channel::decode(channel.encode()), Some(channel));
             assert_eq!(channel.subject(), None);
         }

@@ -414,6 +414,11 @@ impl Remote {
         removed.is_some()
     }
 
+    /// The process that this node exports under the name.
+    pub(super) fn exported(&self, name: &Name) -> Option<Arc<dyn Export>> {
+        self.exports.read().get(name).cloned()
+    }
+
     pub(super) fn reference(remote: &Arc<Self>, node: &NodeName, name: Name) -> RemoteRef {
         RemoteRef { remote: remote.clone(), node: node.clone(), name, space: Space::Exported }
     }
