@@ -72,5 +72,6 @@ async fn sim_comes_back_after_its_broker() {
     let lab = SimLab::new();
     faults::a_killed_broker_is_noticed_and_found_again(&lab, &lab).await;
     faults::a_stopped_broker_is_noticed_and_found_again(&lab, &lab, false).await;
+    faults::what_a_dead_broker_did_not_take_is_not_sent_to_the_next(&lab, &lab).await;
     faults::an_engine_stops_without_its_broker(&lab, &lab).await;
 }

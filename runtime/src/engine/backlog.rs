@@ -1,5 +1,6 @@
-//! What waits for somebody who is slower than what comes: bounded by frames and by bytes. A frame that finds no room is lost,
-//! and in its place stands a gap.
+//! What waits for somebody who is slower than what comes: bounded by frames and by bytes. A frame that finds no room is lost, and
+//! so are those behind it until half is worked off; in their place stands one gap. Whoever is told of a gap asks for what it
+//! missed, so one gap in a while is better than one behind each frame.
 //!
 //! Pure: a queue.
 
@@ -22,7 +23,7 @@ pub(super) struct Backlog<T> {
     bytes: usize,
     frames_max: usize,
     bytes_max: usize,
-    /// Frames that found no room since something did.
+    /// Frames that were lost since the last one that was not.
     missed: u64,
 }
 
@@ -54,7 +55,9 @@ impl<T> Backlog<T> {
 
     /// Puts a frame of that size behind the others; says whether there was room.
     pub(super) fn push(&mut self, frame: T, bytes: usize) -> bool {
-        if self.frames >= self.frames_max || self.bytes + bytes > self.bytes_max {
+        // Once it was full, the limits are half.
+        let part = if self.missed > 0 { 2 } else { 1 };
+        if self.frames >= self.frames_max / part || self.bytes + bytes > self.bytes_max / part {
             self.missed += 1;
             return false;
         }
@@ -116,13 +119,17 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_stands_where_frames_were_lost() {
-        let mut backlog = Backlog::with_limits(2, 1_000);
-        assert!(backlog.push("a", 1) && backlog.push("b", 1));
-        assert!(!backlog.push("lost", 1) && !backlog.push("lost too", 1));
+    fn one_gap_stands_where_frames_were_lost_until_half_was_worked_off() {
+        let mut backlog = Backlog::with_limits(4, 1_000);
+        assert!(["a", "b", "c", "d"].into_iter().all(|frame| backlog.push(frame, 1)));
+        assert!(!backlog.push("lost", 1));
         assert_eq!(backlog.pop(), Some(Taken::Item("a")));
-        assert!(backlog.push("c", 1));
-        assert_eq!(drain(&mut backlog), [Taken::Item("b"), Taken::Missed(2), Taken::Item("c")]);
+        assert_eq!(backlog.pop(), Some(Taken::Item("b")));
+        assert!(!backlog.push("lost too", 1), "there would be room, but a gap is due");
+        assert_eq!(backlog.pop(), Some(Taken::Item("c")));
+        assert!(backlog.push("e", 1) && backlog.push("f", 1) && backlog.push("g", 1));
+        let rest = [Taken::Item("d"), Taken::Missed(2), Taken::Item("e"), Taken::Item("f"), Taken::Item("g")];
+        assert_eq!(drain(&mut backlog), rest);
     }
 
     #[test]

@@ -123,6 +123,7 @@ async fn engines_come_back_after_a_killed_broker() -> Outcome {
         faults::a_killed_broker_is_noticed_and_found_again(&lab, &lab).await;
         assert_receive!(down, reason if !reason.is_empty());
         assert_receive!(up, _);
+        faults::what_a_dead_broker_did_not_take_is_not_sent_to_the_next(&lab, &lab).await;
         faults::an_engine_stops_without_its_broker(&lab, &lab).await;
     }
     Ok(())

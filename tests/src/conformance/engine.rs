@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use heronry::engine::{Engine, Event, Lane, PublishError, Receiver, Subject};
@@ -21,6 +21,9 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long an interest may linger once it was turned off.
 pub const LINGER_MAX: Duration = Duration::from_secs(8);
+
+/// How long a slow receiver takes for an event.
+const SLOW: Duration = Duration::from_millis(1);
 
 /// How long one frame is waited for before another is tried.
 const TRY: Duration = Duration::from_millis(250);
@@ -59,13 +62,21 @@ pub fn node(name: &str, life: u64) -> NodeId {
 pub struct Listener {
     events: Mutex<Vec<Event>>,
     changed: Notify,
-    /// Held by a test to let the receiver be slow.
-    gate: Mutex<()>,
+    /// Whether each event takes [`SLOW`].
+    slow: Mutex<bool>,
+    hurry: Condvar,
 }
 
 impl Receiver for Listener {
     fn receive(&self, event: Event) {
-        drop(self.gate.lock());
+        let slow = self.slow.lock().expect("nothing panics under this lock");
+        if *slow {
+            // It holds a thread of the runtime meanwhile, and gives it back: for as long as that, and not for good, since
+            // other tasks can be stuck behind it.
+            drop(self.hurry.wait_timeout(slow, SLOW));
+        } else {
+            drop(slow);
+        }
         self.lock().push(event);
         self.changed.notify_one();
     }
@@ -83,12 +94,13 @@ impl Listener {
         self.events.lock().expect("nothing panics under this lock")
     }
 
-    /// Lets no event be taken while the guard is held.
+    /// Lets each event take a while, or no longer.
     ///
     /// # Panics
     /// If the receiver has.
-    pub fn block(&self) -> MutexGuard<'_, ()> {
-        self.gate.lock().expect("nothing panics under this lock")
+    pub fn be_slow(&self, slow: bool) {
+        *self.slow.lock().expect("nothing panics under this lock") = slow;
+        self.hurry.notify_all();
     }
 
     /// All that was told, in order.

@@ -17,14 +17,15 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::super::linked::{Incoming, Wire, Writer};
 use crate::sync::Mutex;
 
-/// How often the state of the connection is looked at: the client drops the word of its end if too much else happens.
+/// How often is looked at the state of the connection, since the client drops the word of its end if too much else happens, and at
+/// what was missed: one gap in a while is better than one for each message.
 const STATE_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What the client says of its connection.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     down: AtomicBool,
-    /// Messages that found no room before us.
+    /// Messages that found no room before us; of many the client may tell fewer.
     missed: AtomicU64,
     last_error: Mutex<Option<String>>,
     changed: Notify,
@@ -36,6 +37,7 @@ impl Watch {
             Event::Disconnected | Event::Closed => self.down.store(true, Ordering::Release),
             Event::SlowConsumer(_) => {
                 self.missed.fetch_add(1, Ordering::Relaxed);
+                return;
             }
             Event::ServerError(_) | Event::ClientError(_) => {
                 *self.last_error.lock() = Some(event.to_string());
@@ -79,16 +81,13 @@ impl NatsWire {
         Self { client, watch, subscriptions: SelectAll::new(), left: HashMap::new(), check }
     }
 
-    /// What the client has said, and nobody has taken yet.
-    fn word(&self) -> Option<Incoming> {
-        if self.watch.down.load(Ordering::Acquire) || self.client.connection_state() != State::Connected {
-            let error = self.watch.last_error.lock().take();
-            return Some(Incoming::Down(
-                error.unwrap_or_else(|| "the server does not answer any more".to_owned()),
-            ));
+    /// Why the connection is over, if it is.
+    fn end(&self) -> Option<Incoming> {
+        if !self.watch.down.load(Ordering::Acquire) && self.client.connection_state() == State::Connected {
+            return None;
         }
-        let missed = self.watch.missed.swap(0, Ordering::Relaxed);
-        (missed > 0).then_some(Incoming::Missed(missed))
+        let error = self.watch.last_error.lock().take();
+        Some(Incoming::Down(error.unwrap_or_else(|| "the server does not answer any more".to_owned())))
     }
 }
 
@@ -130,8 +129,8 @@ impl Wire for NatsWire {
 
     async fn next(&mut self) -> Incoming {
         loop {
-            if let Some(word) = self.word() {
-                return word;
+            if let Some(end) = self.end() {
+                return end;
             }
             tokio::select! {
                 message = self.subscriptions.next(), if !self.subscriptions.is_empty() => {
@@ -140,7 +139,12 @@ impl Wire for NatsWire {
                     }
                 }
                 () = self.watch.changed.notified() => {}
-                _ = self.check.tick() => {}
+                _ = self.check.tick() => {
+                    let missed = self.watch.missed.swap(0, Ordering::Relaxed);
+                    if missed > 0 {
+                        return Incoming::Missed(missed);
+                    }
+                }
             }
         }
     }

@@ -262,18 +262,9 @@ pub async fn a_slow_receiver_loses_frames_and_hears_of_a_gap(lab: &impl Lab) {
     let (a, b) = (Node::start(lab, node("slow-a", 1)).await, Node::start(lab, node("slow-b", 1)).await);
     let subject = shard(5);
     b.want(&subject, &a).await;
-    let told = b.told.clone();
-    let (blocked, is_blocked) = std::sync::mpsc::channel();
-    let (release, released) = std::sync::mpsc::channel();
-    let blocker = std::thread::spawn(move || {
-        let _gate = told.block();
-        let _ = blocked.send(());
-        let _ = released.recv();
-    });
-    is_blocked.recv().expect("the gate is closed");
+    b.told.be_slow(true);
     a.publish_all(&subject, (0..MANY).map(|n| n.to_string())).await;
-    let _ = release.send(());
-    blocker.join().expect("it does not panic");
+    b.told.be_slow(false);
     b.told.until("the gap", |told| told.has(&Event::Gap(Lane::Data))).await;
     assert!(b.told.count(&subject) < MANY, "what was lost did not come");
     b.hears(&subject, &a).await;
