@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod browser;
 mod chat;
+mod cluster;
 mod conformance;
 mod engines;
 mod footprint;
