@@ -27,10 +27,13 @@ Two nodes in this process, each with its own connections to a broker that is sta
 
 latency    a message of 200 bytes each 500 us for S (5) seconds, from its broadcast until the other node's subscriber has it;
            `bare_us` is the same between two plain clients of async-nats (with --engine nats), alternating with it
-messages   N (1,000,000) messages of 200 bytes as fast as the engine takes them: whoever is told `Full` waits a moment.
+messages   N (1,000,000) messages of 200 bytes as fast as the other node takes them: the sender keeps at most 30,000 ahead of it
+           (nobody does that for it: brokers drop what a slow reader leaves), and waits a moment when it is told `Full`.
            `lost`, `repeated` and `disordered` count what is not as it was sent";
 
 const TOPIC: &str = "bench";
+/// How far the sender may be ahead: less than what brokers' clients keep for a reader that is busy.
+const AHEAD_MAX: u64 = 30_000;
 const BYTES: usize = 200;
 const PERIOD: Duration = Duration::from_micros(500);
 /// What is behind its sender by now is lost, unless it comes within this time.
@@ -193,6 +196,10 @@ impl Pair {
             }
             if number % 128 == 127 {
                 tokio::task::yield_now().await;
+                let waiting = Instant::now();
+                while number - tally.received.load(Ordering::Relaxed) > AHEAD_MAX && waiting.elapsed() < QUIET {
+                    sleep(Duration::from_millis(1)).await;
+                }
             }
         }
         let (mut last, mut quiet_since) = (0, Instant::now());

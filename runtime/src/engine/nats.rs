@@ -30,7 +30,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// How many messages of one subscription may wait for us; more are lost, and told as a gap. What waits beyond it waits in the
 /// server, which has limits too.
-const SUBSCRIPTION_MESSAGES_MAX: usize = 8_192;
+const SUBSCRIPTION_MESSAGES_MAX: usize = 65_536;
 
 /// A server that no connection ever comes about with: port 0 is none. See [`once`].
 const NOWHERE: &str = "nats://127.0.0.1:0";
@@ -45,7 +45,7 @@ const NOWHERE: &str = "nats://127.0.0.1:0";
 /// | [`OUTBOUND_FRAMES_MAX`](super::OUTBOUND_FRAMES_MAX) | frames that wait to be written, per lane | 16,384 | `Full` |
 /// | [`OUTBOUND_BYTES_MAX`](super::OUTBOUND_BYTES_MAX) | bytes of them | 16 MiB | `Full` |
 /// | [`FRAME_AGE_MAX`](super::FRAME_AGE_MAX) | how long they wait | 2 s | dropped |
-/// | messages that wait for us, per subject | frames | 8,192 | lost, `Gap` |
+/// | messages that wait for us, per subject | frames | 65,536 | lost, `Gap` |
 /// | the server's `max_payload` | bytes of a frame | 1 MiB | `TooLarge` |
 ///
 /// ```no_run
