@@ -197,7 +197,8 @@ impl Pair {
             if number % 128 == 127 {
                 tokio::task::yield_now().await;
                 let waiting = Instant::now();
-                while number - tally.received.load(Ordering::Relaxed) > AHEAD_MAX && waiting.elapsed() < QUIET {
+                while number - tally.received.load(Ordering::Relaxed) > AHEAD_MAX && waiting.elapsed() < QUIET
+                {
                     sleep(Duration::from_millis(1)).await;
                 }
             }
