@@ -187,6 +187,14 @@ impl<P: Holder> Core<P> {
         }
     }
 
+    /// The link to the other nodes is there again.
+    pub(crate) fn relinked(&mut self, now: Duration, output: &mut Output) {
+        for peer in self.peers.values_mut() {
+            peer.relinked();
+            output.messages.extend(peer.ask(now).map(|ask| (Some(peer.node().clone()), ask)));
+        }
+    }
+
     /// A message of another node's shard. Of one that is not up nothing is heard but its questions.
     pub(crate) fn receive(&mut self, from: &NodeId, message: Message, now: Duration, output: &mut Output) {
         if let Message::Ask { generation, have, resume } = message {

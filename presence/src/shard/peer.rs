@@ -15,10 +15,15 @@ use crate::delta::Delta;
 use crate::replica::{Signal, Status, Turn};
 use crate::state::{Remote, Seen};
 
+#[cfg(test)]
+mod tests;
+
 /// How long an ask may stay without an answer before it is repeated, the first time; then twice as long each time.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// ... and at most.
+/// ... and at most, of one that is silent.
 const ASK_AGAIN_MAX: Duration = Duration::from_secs(10);
+/// ... and at most once it is heard: it is there, so it was the ask or its answer that was lost.
+const ASK_AGAIN_HEARD_MAX: Duration = Duration::from_secs(1);
 
 /// The same shard on another node.
 #[derive(Debug)]
@@ -99,6 +104,12 @@ impl Peer {
         self.latest = self.latest.max(self.clock().saturating_add(1));
     }
 
+    /// Nothing came through, nor went: what was asked meanwhile is asked again.
+    pub(super) fn relinked(&mut self) {
+        self.gap();
+        self.stop_asking();
+    }
+
     /// What it told, and the ask that follows from it.
     pub(super) fn receive(
         &mut self,
@@ -141,6 +152,7 @@ impl Peer {
         if self.progress() != before || !self.wants_to_know() {
             self.stop_asking();
         }
+        self.ask_again = self.ask_again.map(|again| again.min(now + ASK_AGAIN_HEARD_MAX));
         self.ask(now)
     }
 

@@ -248,7 +248,7 @@ impl<T: Tracker> ShardServer<T> {
             NodeEvent::Up(node) => self.core.up(&node, now, output),
             NodeEvent::Down(node) => self.core.down(&node, now, output),
             NodeEvent::PermDown(node) => self.core.perm_down(&node, now, output),
-            NodeEvent::EngineUp(Lane::Control) => self.core.gap(None, now, output),
+            NodeEvent::EngineUp(Lane::Control) => self.core.relinked(now, output),
             // While the link is down nobody is suspected; a suspect is still there.
             _ => {}
         }
