@@ -2,6 +2,7 @@
 //
 // Prints and ends as phoenix.mjs does.
 
+import { createServer, request } from "node:http";
 import { LongPoll, Socket } from "phoenix";
 import WebSocket from "ws";
 import { answer, Failed, joined, next, run, same, within, WITHIN_MS } from "./checks.mjs";
@@ -166,6 +167,36 @@ const checks = {};
 for (const [name, transport] of [["websocket", WebSocket], ["longpoll", LongPoll]]) {
   for (const [check, does] of Object.entries(checksOf(name, transport))) checks[`${name}: ${check}`] = does;
 }
+
+checks["a client whose WebSockets do not get through falls back to polling"] = async () => {
+  // A proxy that knows nothing of upgrades, as there are many.
+  const proxy = createServer((incoming, outgoing) => {
+    const { connection, upgrade, ...headers } = incoming.headers;
+    const { method, url: path } = incoming;
+    const onward = request({ host: server.hostname, port: server.port, method, path, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(outgoing);
+    });
+    onward.on("error", () => outgoing.destroy());
+    incoming.pipe(onward);
+  });
+  await within("a proxy", new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve)));
+  const socket = new Socket(`ws://127.0.0.1:${proxy.address().port}/socket`, {
+    transport: WebSocket,
+    longPollFallbackMs: WITHIN_MS / 2,
+    timeout: WITHIN_MS,
+    reconnectAfterMs: () => 50,
+  });
+  socket.connect();
+  const room = await joined(socket, "room:fallback");
+  const [, me] = await answer("a reply to whoami", room.push("whoami", {}));
+  same("the transport", me.transport, "longpoll");
+  const shout = next(room, "shout", "a shout");
+  same("shout", await answer("a reply to shout", room.push("shout", { n: 1 })), ["ok", {}]);
+  same("the shout", await shout, { n: 1 });
+  socket.disconnect();
+  proxy.close();
+};
 
 checks["who may not connect"] = async () => {
   const statusOf = (query, headers = {}) => {

@@ -14,7 +14,7 @@ use crate::channels::room::Lab;
 use crate::support::TestServer;
 
 /// How long all checks of a script may take; each has a shorter limit of its own.
-const SCRIPT_WITHIN: Duration = Duration::from_secs(120);
+pub(super) const SCRIPT_WITHIN: Duration = Duration::from_secs(120);
 
 /// Runs a script of `tests/e2e` to its end; what the server wrote is shown if it fails.
 pub(super) async fn run(script: &str, url: &str, server_stderr: impl Fn() -> String) -> Outcome {
