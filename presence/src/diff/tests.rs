@@ -1,3 +1,5 @@
+//! Changes and the diffs that they make, by a clock that is moved by hand.
+
 use heronry::node::{Incarnation, NodeId, NodeName};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The laws of deltas and snapshots, by histories that proptest makes; limits, updates and orphans by table.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Messages as they are on the wire, and bytes that are cut, changed or noise.
+
 use heronry::node::{Incarnation, NodeName};
 use proptest::prelude::*;
 

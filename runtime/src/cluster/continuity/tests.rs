@@ -1,3 +1,5 @@
+//! Frames in order, late, doubled and missing: what comes out, and where a gap is told.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Frames byte for byte, what a key signs and what it does not, and that no bytes can do harm.
+
 use proptest::prelude::*;
 
 use super::super::mac::MacKey;

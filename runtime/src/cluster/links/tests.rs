@@ -1,3 +1,5 @@
+//! Sides that tell each other what they own over a net that loses and reorders; and that all know it in the end.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

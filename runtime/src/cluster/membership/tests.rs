@@ -1,3 +1,5 @@
+//! Who is up, by heartbeats and a clock that is moved by hand: silence, returns, other lives, limits.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Parts that make a message, and those that make none.
+
 use super::*;
 
 #[track_caller]

@@ -1,3 +1,5 @@
+//! Nodes that claim names, in a net of values: partitions, conflicts, limits; and that one claim of a name is left.
+
 use std::collections::VecDeque;
 
 use proptest::prelude::*;

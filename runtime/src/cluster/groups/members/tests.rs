@@ -1,3 +1,5 @@
+//! Memberships as they are counted, told and limited, and their bytes.
+
 use super::*;
 use crate::node::{Incarnation, NodeName};
 
