@@ -4,6 +4,9 @@
 //! who join at the same time make a few diffs and not N. Where one and the same key joins and leaves within a window,
 //! the diff before is told first: a diff has of each key what one step of it did, as Phoenix's have.
 //!
+//! What came and went within a window is not told, unless somebody has looked meanwhile: whoever was shown it has to hear
+//! that it has gone.
+//!
 //! Pure: maps; time comes in.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -17,7 +20,8 @@ use crate::state::Seen;
 /// left at the window's end is told, so that nobody can make a frame for all by each of their changes.
 const DIFFS_PER_WINDOW_MAX: u32 = 8;
 
-/// What changed in a topic. The entries of an update are in both lists: the old one left, the new one joined.
+/// What changed in a topic. Of an update both lists have an entry: the old one left, the new one joined. One that came and went at
+/// once is itself in both, if somebody may have listed it meanwhile.
 #[derive(Clone, Debug)]
 pub struct TopicDiff {
     topic: Arc<str>,
@@ -31,12 +35,12 @@ impl TopicDiff {
         &self.topic
     }
 
-    /// Who is there and was not.
+    /// Who was not there and is, or was for a moment.
     pub fn joins(&self) -> &[Arc<Entry>] {
         &self.joins
     }
 
-    /// Who was there and is not.
+    /// Who was there, if only for a moment, and is not.
     pub fn leaves(&self) -> &[Arc<Entry>] {
         &self.leaves
     }
@@ -53,10 +57,26 @@ pub(crate) struct Batch {
 
 #[derive(Debug, Default)]
 struct Pending {
-    joins: BTreeMap<Dot, Arc<Entry>>,
-    leaves: BTreeMap<Dot, Arc<Entry>>,
+    joins: BTreeMap<Dot, Untold>,
+    leaves: BTreeMap<Dot, Untold>,
+    /// Entries that came and went, and were looked at between the two: they are told in both lists.
+    passed: Vec<Arc<Entry>>,
     keys: HashMap<Arc<str>, Step>,
     cuts: u32,
+}
+
+#[derive(Debug)]
+struct Untold {
+    entry: Arc<Entry>,
+    /// How many looks there had been before it could be seen that it came, or went.
+    looks: u64,
+}
+
+/// How often somebody has looked at what there is, to remember it: before a change could be seen, and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Looks {
+    pub(crate) before: u64,
+    pub(crate) after: u64,
 }
 
 /// What a key did in a diff.
@@ -72,8 +92,13 @@ impl Batch {
         Self { window, topics: HashMap::new(), ends: VecDeque::new() }
     }
 
-    /// Takes in what one event changed, and gives what is to be told now.
-    pub(crate) fn add(&mut self, seen: impl IntoIterator<Item = Seen>, now: Duration) -> Vec<TopicDiff> {
+    /// Takes in what one event changed, which can be seen by now, and gives what is to be told now.
+    pub(crate) fn add(
+        &mut self,
+        seen: impl IntoIterator<Item = Seen>,
+        looks: Looks,
+        now: Duration,
+    ) -> Vec<TopicDiff> {
         let (mut diffs, mut opened) = (Vec::new(), Vec::new());
         for seen in seen {
             let topic = seen.entry().shared_topic();
@@ -84,11 +109,12 @@ impl Batch {
                     self.topics.entry(topic.clone()).or_default()
                 }
             };
-            if pending.conflicts(&seen) && pending.cuts < DIFFS_PER_WINDOW_MAX {
+            let has_cuts = pending.cuts < DIFFS_PER_WINDOW_MAX;
+            if pending.must_be_told_before(&seen, looks) || (has_cuts && pending.conflicts(&seen)) {
                 pending.cuts += 1;
                 diffs.extend(pending.take(seen.entry().shared_topic()));
             }
-            pending.add(seen);
+            pending.add(seen, looks);
         }
         for topic in opened {
             let pending = self.topics.get_mut(&topic).expect("invariant: it was opened here");
@@ -141,40 +167,57 @@ impl Pending {
         }
     }
 
-    fn add(&mut self, seen: Seen) {
+    /// Whether it is an entry that was missed by somebody who looked: then all have to hear that it left, and after that
+    /// that it is there.
+    fn must_be_told_before(&self, seen: &Seen, looks: Looks) -> bool {
+        match seen {
+            Seen::Join(entry) | Seen::Update { old: _, new: entry } => {
+                self.leaves.get(&entry.dot()).is_some_and(|left| left.looks != looks.after)
+            }
+            Seen::Leave(_) => false,
+        }
+    }
+
+    fn add(&mut self, seen: Seen, looks: Looks) {
         self.keys.insert(seen.entry().shared_key().clone(), seen.step());
         match seen {
-            Seen::Join(entry) => self.join(entry),
-            Seen::Leave(entry) => self.leave(entry),
+            Seen::Join(entry) => self.join(entry, looks),
+            Seen::Leave(entry) => self.leave(entry, looks),
             Seen::Update { old, new } => {
-                self.leave(old);
-                self.join(new);
+                self.leave(old, looks);
+                self.join(new, looks);
             }
         }
     }
 
-    fn join(&mut self, entry: Arc<Entry>) {
-        // One that left for a moment has not left.
+    fn join(&mut self, entry: Arc<Entry>, looks: Looks) {
+        // One that left for a moment, which nobody has seen, has not left.
         if self.leaves.remove(&entry.dot()).is_none() {
-            self.joins.insert(entry.dot(), entry);
+            self.joins.insert(entry.dot(), Untold { entry, looks: looks.before });
         }
     }
 
-    fn leave(&mut self, entry: Arc<Entry>) {
-        // One that nobody was told of needs no leave.
-        if self.joins.remove(&entry.dot()).is_none() {
-            self.leaves.insert(entry.dot(), entry);
+    fn leave(&mut self, entry: Arc<Entry>, looks: Looks) {
+        match self.joins.remove(&entry.dot()) {
+            // One that nobody knows of needs no leave.
+            Some(joined) if joined.looks == looks.after => {}
+            Some(_) => self.passed.push(entry),
+            None => drop(self.leaves.insert(entry.dot(), Untold { entry, looks: looks.before })),
         }
     }
 
     /// What is to be told, if anything is.
     fn take(&mut self, topic: &Arc<str>) -> Option<TopicDiff> {
         self.keys = HashMap::new();
-        if self.joins.is_empty() && self.leaves.is_empty() {
+        let passed = std::mem::take(&mut self.passed);
+        let list = |untold: &mut BTreeMap<Dot, Untold>| -> Vec<_> {
+            let entries = std::mem::take(untold).into_values().map(|untold| untold.entry);
+            passed.iter().cloned().chain(entries).collect()
+        };
+        let (joins, leaves) = (list(&mut self.joins), list(&mut self.leaves));
+        if joins.is_empty() && leaves.is_empty() {
             return None;
         }
-        let list = |entries: &mut BTreeMap<Dot, Arc<Entry>>| std::mem::take(entries).into_values().collect();
-        let (joins, leaves) = (list(&mut self.joins), list(&mut self.leaves));
         Some(TopicDiff { topic: topic.clone(), joins, leaves })
     }
 }

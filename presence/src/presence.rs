@@ -268,7 +268,7 @@ impl Presence {
     /// # Cancel safety
     /// Dropping the future drops the fetch.
     pub async fn list(&self, topic: &str) -> Presences {
-        let presences = self.tracker.read(topic, |topic| Presences::of(topic.entries()));
+        let presences = self.tracker.look(topic, |topic| Presences::of(topic.entries()));
         self.inner.fetched(topic, presences).await
     }
 
@@ -301,18 +301,18 @@ impl Presence {
     pub async fn push_state<C: Channel>(&self, socket: &ChannelSocket<C>) -> Result<(), PushError> {
         let topic = socket.topic();
         match ((self.inner.mode)(topic), self.inner.fetch.is_some().then(|| self.inner.teller()).flatten()) {
-            (Mode::Count, _) => self.tracker.read(topic, |topic| {
+            (Mode::Count, _) => self.tracker.look(topic, |topic| {
                 let count = Count { count: topic.keys_len() };
                 socket.push("presence_count", json(&count))
             }),
             // Diffs are told after the table shows them, and the table stays as it is for so long.
             (Mode::Full, None) => {
-                self.tracker.read(topic, |topic| socket.push("presence_state", json(&State(topic))))
+                self.tracker.look(topic, |topic| socket.push("presence_state", json(&State(topic))))
             }
             (Mode::Full, Some(teller)) => {
                 let mut pusher = Some(socket.pusher()?);
                 // Queued behind the diffs that are in it, and before those that are not.
-                self.tracker.read(topic, |found| {
+                self.tracker.look(topic, |found| {
                     let presences = Presences::of(found.entries());
                     let Some(pusher) = pusher.take() else { return };
                     let push = Box::new(move |presences: Presences| {

@@ -289,7 +289,7 @@ impl<T: Tracker> TrackerRef<T> {
 
     /// The presences of a topic, on all nodes, in no particular order. Phoenix's `list/2`. Asks no process.
     pub fn list(&self, topic: &str) -> Vec<Arc<Entry>> {
-        self.shared.shard(topic).table().read(topic, |topic| topic.entries().cloned().collect())
+        self.shared.shard(topic).table().look(topic, |topic| topic.entries().cloned().collect())
     }
 
     /// The presences of a topic under a key, the oldest of each node first. Phoenix's `get_by_key/3`. Asks no process.
@@ -333,7 +333,13 @@ impl<T: Tracker> TrackerRef<T> {
         Arc::downgrade(&self.shared)
     }
 
-    /// Looks at a topic while nothing changes in it and nobody is told of a change: `look` must not wait.
+    /// Looks at a topic, to remember what is there, while nothing changes in it: `look` must not wait.
+    #[cfg(feature = "channels")]
+    pub(crate) fn look<R>(&self, topic: &str, look: impl FnOnce(&Topic) -> R) -> R {
+        self.shared.shard(topic).table().look(topic, look)
+    }
+
+    /// Reads something of a topic while nothing changes in it: `look` must not wait.
     #[cfg(feature = "channels")]
     pub(crate) fn read<R>(&self, topic: &str, look: impl FnOnce(&Topic) -> R) -> R {
         self.shared.shard(topic).table().read(topic, look)

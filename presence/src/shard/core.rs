@@ -12,7 +12,7 @@ use heronry::node::{NodeId, NodeName};
 use super::message::{Message, Part, Resume};
 use super::peer::Peer;
 use crate::delta::Log;
-use crate::diff::{Batch, TopicDiff};
+use crate::diff::{Batch, Looks, TopicDiff};
 use crate::entry::{Entry, Holder, Origin};
 use crate::limits::TrackerLimits;
 use crate::meta::Meta;
@@ -42,7 +42,7 @@ pub(crate) struct CoreOptions {
 /// What is to be done, in this order.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    /// Changes of what there is to be seen.
+    /// Changes of what there is to be seen; once it can be seen it is to be [told](Core::tell).
     pub(crate) seen: Vec<Seen>,
     /// Entries that look as before, and are held by another process.
     pub(crate) handed: Vec<Arc<Entry>>,
@@ -150,33 +150,27 @@ impl<P: Holder> Core<P> {
         if *node.name() == self.me {
             return;
         }
-        let mut seen = Vec::new();
         if self.peers.get(node.name()).is_some_and(|peer| peer.node() != node) {
-            self.forget(node.name(), &mut seen);
+            self.forget(node.name(), &mut output.seen);
         }
         let peer = self.peers.entry(node.name().clone()).or_insert_with(|| Peer::new(node.clone()));
         peer.up();
         let ask = peer.ask(now);
         output.messages.extend(ask.map(|ask| (Some(node.clone()), ask)));
-        self.show(seen, now, output);
     }
 
     /// A node is down for now: its entries leave, and are kept.
-    pub(crate) fn down(&mut self, node: &NodeId, now: Duration, output: &mut Output) {
-        let mut seen = Vec::new();
+    pub(crate) fn down(&mut self, node: &NodeId, output: &mut Output) {
         if let Some(peer) = self.peer(node) {
-            peer.down(&mut seen);
+            peer.down(&mut output.seen);
         }
-        self.show(seen, now, output);
     }
 
     /// A node is gone for good: its entries leave, and are forgotten.
-    pub(crate) fn perm_down(&mut self, node: &NodeId, now: Duration, output: &mut Output) {
-        let mut seen = Vec::new();
+    pub(crate) fn perm_down(&mut self, node: &NodeId, output: &mut Output) {
         if self.peer(node).is_some() {
-            self.forget(node.name(), &mut seen);
+            self.forget(node.name(), &mut output.seen);
         }
-        self.show(seen, now, output);
     }
 
     /// Something that this node, or any node, published may not have come here.
@@ -202,12 +196,10 @@ impl<P: Holder> Core<P> {
             let resume = resume.filter(|_| generation == self.generation);
             return self.answer(from, have, resume, now, output);
         }
-        let mut seen = Vec::new();
         if let Some(peer) = self.peer(from) {
-            let ask = peer.receive(message, now, &mut seen);
+            let ask = peer.receive(message, now, &mut output.seen);
             output.messages.extend(ask.map(|ask| (Some(from.clone()), ask)));
         }
-        self.show(seen, now, output);
     }
 
     /// Does what is due.
@@ -244,8 +236,13 @@ impl<P: Holder> Core<P> {
     }
 
     /// What a shard before this one left to be seen: all of it leaves, and what is still true joins again.
-    pub(crate) fn clear(&mut self, left: Vec<Arc<Entry>>, now: Duration, output: &mut Output) {
-        self.show(left.into_iter().map(Seen::Leave).collect(), now, output);
+    pub(crate) fn clear(&mut self, left: Vec<Arc<Entry>>, output: &mut Output) {
+        output.seen.extend(left.into_iter().map(Seen::Leave));
+    }
+
+    /// What is to be told now of changes that can be seen by now.
+    pub(crate) fn tell(&mut self, seen: Vec<Seen>, looks: Looks, now: Duration) -> Vec<TopicDiff> {
+        if seen.is_empty() { Vec::new() } else { self.batch.add(seen, looks, now) }
     }
 
     /// What was not told yet, for the shard after this one to tell.
@@ -291,7 +288,7 @@ impl<P: Holder> Core<P> {
 
     /// Own entries changed.
     fn changed(&mut self, seen: impl IntoIterator<Item = Seen>, now: Duration, output: &mut Output) {
-        self.show(seen.into_iter().collect(), now, output);
+        output.seen.extend(seen);
         match self.flush_at {
             Some(_) if self.own.clock() - self.flushed < CHANGES_WAITING_MAX => {}
             Some(_) | None => {
@@ -299,13 +296,6 @@ impl<P: Holder> Core<P> {
                     self.flush_at = Some(now + self.options.window);
                 }
             }
-        }
-    }
-
-    fn show(&mut self, seen: Vec<Seen>, now: Duration, output: &mut Output) {
-        if !seen.is_empty() {
-            output.diffs.extend(self.batch.add(seen.iter().cloned(), now));
-            output.seen.extend(seen);
         }
     }
 

@@ -16,6 +16,7 @@ use super::events::{TrackerLimited, TrackerMessageDropped};
 use super::inbox::{Inbox, Load, Room};
 use super::message::Message;
 use super::{Shared, Slot, Tracker, hash};
+use crate::diff::Looks;
 use crate::limits::{Limit, TrackError};
 use crate::meta::{Meta, MetaError};
 use crate::state::Refused;
@@ -87,7 +88,7 @@ impl<T: Tracker> Server for ShardServer<T> {
         let generation = slot.begin(ctx.addr())?;
         let mut core = Core::new(&shared.id, generation, number, shared.options);
         let mut output = Output { diffs: std::mem::take(&mut *slot.untold.lock()), ..Output::default() };
-        core.clear(slot.table.drain(), shared.now(), &mut output);
+        core.clear(slot.table.drain(), &mut output);
         let (link, nodes) = match &shared.node {
             Some(node) => {
                 let (link, nodes) = Link::new(node, &shared, number, ctx);
@@ -246,8 +247,8 @@ impl<T: Tracker> ShardServer<T> {
         let now = self.shared.now();
         match event {
             NodeEvent::Up(node) => self.core.up(&node, now, output),
-            NodeEvent::Down(node) => self.core.down(&node, now, output),
-            NodeEvent::PermDown(node) => self.core.perm_down(&node, now, output),
+            NodeEvent::Down(node) => self.core.down(&node, output),
+            NodeEvent::PermDown(node) => self.core.perm_down(&node, output),
             NodeEvent::EngineUp(Lane::Control) => self.core.relinked(now, output),
             // While the link is down nobody is suspected; a suspect is still there.
             _ => {}
@@ -259,17 +260,22 @@ impl<T: Tracker> ShardServer<T> {
         let Some(link) = self.link.as_ref().filter(|link| link.load.take_missed()) else { return };
         let (now, up) = (self.shared.now(), link.node.nodes());
         for node in self.core.reachable().into_iter().filter(|node| !up.contains(node)) {
-            self.core.down(&node, now, output);
+            self.core.down(&node, output);
         }
         up.iter().for_each(|node| self.core.up(node, now, output));
         self.core.gap(None, now, output);
     }
 
-    /// Has the table show what has changed: whoever is answered now finds it there.
-    fn show(&self, output: &mut Output) {
-        let table = self.slot().table();
-        table.apply(&std::mem::take(&mut output.seen));
+    /// Has the table show what has changed: whoever is answered now finds it there. What is to be told is decided after
+    /// that: it depends on who has looked.
+    fn show(&mut self, output: &mut Output) {
+        let table = self.shared.slot(self.number).table();
+        let seen = std::mem::take(&mut output.seen);
+        let before = table.looks();
+        table.apply(&seen);
         table.hand_over(&std::mem::take(&mut output.handed));
+        let looks = Looks { before, after: table.looks() };
+        output.diffs.extend(self.core.tell(seen, looks, self.shared.now()));
     }
 
     async fn carry_out(&mut self, mut output: Output, ctx: &mut Context<ShardMsg<T::Msg>>) {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -14,6 +15,8 @@ use crate::state::Seen;
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     topics: RwLock<HashMap<Arc<str>, Arc<RwLock<Topic>>>>,
+    /// How often somebody has looked.
+    looks: AtomicU64,
 }
 
 /// The entries of one topic, by key.
@@ -79,7 +82,22 @@ impl Table {
         left
     }
 
-    /// Looks at a topic. Nothing in it changes meanwhile, and nobody is told of a change: `look` must not wait.
+    /// Looks at a topic to remember what is there: whoever is gone when that is told is told of all the same. Nothing in
+    /// the topic changes meanwhile: `look` must not wait.
+    pub(crate) fn look<T>(&self, topic: &str, look: impl FnOnce(&Topic) -> T) -> T {
+        self.read(topic, |topic| {
+            // Ordered with changes of the topic by its lock.
+            self.looks.fetch_add(1, Ordering::Relaxed);
+            look(topic)
+        })
+    }
+
+    /// How often somebody has looked.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Reads something of a topic. Nothing in it changes meanwhile: `look` must not wait.
     pub(crate) fn read<T>(&self, topic: &str, look: impl FnOnce(&Topic) -> T) -> T {
         loop {
             let topics = self.topics.read();

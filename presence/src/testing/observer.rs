@@ -14,6 +14,8 @@ pub(super) struct Observer {
     /// What somebody knows who began with nothing and was told all diffs.
     told: BTreeMap<Dot, Arc<Entry>>,
     joins: HashMap<Dot, u32>,
+    /// What those know who were given the list at some time, and all diffs from then on.
+    members: Vec<BTreeMap<Dot, Arc<Entry>>>,
 }
 
 impl Observer {
@@ -45,8 +47,22 @@ impl Observer {
         assert!(self.list.remove(&entry.dot()).is_some(), "{entry:?} leaves and is not there");
     }
 
+    /// Somebody is given the list.
+    pub(super) fn look(&mut self) {
+        self.members.push(self.list.clone());
+    }
+
+    /// How often somebody was.
+    pub(super) fn looks(&self) -> u64 {
+        self.members.len() as u64
+    }
+
     /// As clients do it: first the joins, then the leaves.
     pub(super) fn hear(&mut self, diff: &TopicDiff) {
+        for knows in &mut self.members {
+            knows.extend(diff.joins().iter().map(|entry| (entry.dot(), entry.clone())));
+            knows.retain(|dot, _| !diff.leaves().iter().any(|entry| entry.dot() == *dot));
+        }
         for entry in diff.joins() {
             assert_eq!(entry.topic(), diff.topic());
             assert!(self.told.insert(entry.dot(), entry.clone()).is_none(), "told of {entry:?} twice");
@@ -61,6 +77,10 @@ impl Observer {
 
     pub(super) fn list(&self) -> Vec<Dot> {
         self.list.keys().copied().collect()
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = Vec<Dot>> {
+        self.members.iter().map(|knows| knows.keys().copied().collect())
     }
 
     pub(super) fn told(&self) -> Vec<Dot> {

@@ -10,6 +10,7 @@ use heronry::node::{Incarnation, NodeId, NodeName};
 
 use super::net::{Dice, Weather};
 use super::observer::Observer;
+use crate::diff::Looks;
 use crate::entry::{Holder, Origin};
 use crate::limits::TrackerLimits;
 use crate::meta::Meta;
@@ -118,6 +119,13 @@ impl World {
         for node in self.alive() {
             assert_eq!(node.observer.list(), truth, "{} sees what there is", node.id);
             assert_eq!(node.observer.told(), truth, "{} was told what there is", node.id);
+            for knows in node.observer.members() {
+                assert_eq!(
+                    knows, truth,
+                    "who looked at {} and was told of what changed knows what there is",
+                    node.id
+                );
+            }
             assert_eq!(node.core.peers_len(), NODES - 1, "the table of {} does not grow", node.id);
             assert_eq!(node.core.remote_len() + node.core.own().len(), truth.len());
         }
@@ -177,8 +185,8 @@ impl World {
         let Some(node) = &mut self.nodes[at] else { return };
         let mut output = Output::default();
         act(node, self.now, &mut output);
-        let Output { seen, handed: _, diffs, messages } = output;
-        for seen in seen {
+        let Output { seen, handed: _, mut diffs, messages } = output;
+        for seen in seen.iter().cloned() {
             let (owners, id, up, returns) = (&self.owners, &node.id, &node.up, &node.returns);
             node.observer.see(seen, |entry| {
                 let owner = &owners[&entry.dot().origin];
@@ -189,6 +197,8 @@ impl World {
                 1 + returns.get(owner).copied().unwrap_or(0)
             });
         }
+        let looks = node.observer.looks();
+        diffs.extend(node.core.tell(seen, Looks { before: looks, after: looks }, self.now));
         diffs.iter().for_each(|diff| node.observer.hear(diff));
         let from = node.id.clone();
         for (to, message) in messages {
@@ -229,7 +239,8 @@ impl World {
             70..82 => self.change(at, |node, holder, now, output| node.core.ended(holder, now, output)),
             82..88 => self.kill(at),
             88..92 => self.restart_shard(at),
-            92..95 => self.on(at, |node, now, output| node.core.gap(None, now, output)),
+            92..94 => self.on(at, |node, now, output| node.core.gap(None, now, output)),
+            94..96 => self.turmoil(at),
             _ => {
                 let other = self.dice.below(NODES);
                 if at != other {
@@ -248,6 +259,21 @@ impl World {
                 let place = (Arc::from("t"), Arc::from(format!("k{}", holder % 7)));
                 node.core.track(holder, place, &meta, now, output).expect("it is new");
             });
+        }
+    }
+
+    /// So much at once that not every step of it is told; and members who look meanwhile.
+    fn turmoil(&mut self, at: usize) {
+        for _ in 0..30 {
+            match self.dice.below(3) {
+                0 => self.track(at),
+                1 => self.change(at, |node, holder, now, output| node.core.untrack_all(holder, now, output)),
+                _ => {
+                    if let Some(node) = &mut self.nodes[at] {
+                        node.observer.look();
+                    }
+                }
+            }
         }
     }
 
@@ -344,9 +370,9 @@ impl World {
                 if now >= since + DOWN_AFTER {
                     node.up.remove(&of);
                     *node.returns.entry(id.clone()).or_default() += 1;
-                    self.on(at, |node, now, output| node.core.down(&id, now, output));
+                    self.on(at, |node, _, output| node.core.down(&id, output));
                     if self.dice.chance(20) {
-                        self.on(at, |node, now, output| node.core.perm_down(&id, now, output));
+                        self.on(at, |node, _, output| node.core.perm_down(&id, output));
                     }
                 }
             }
