@@ -35,6 +35,11 @@ impl TopicDiff {
         &self.topic
     }
 
+    #[cfg(feature = "channels")]
+    pub(crate) fn shared_topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
     /// Who was not there and is, or was for a moment.
     pub fn joins(&self) -> &[Arc<Entry>] {
         &self.joins

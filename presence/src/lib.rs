@@ -27,7 +27,7 @@ pub use meta::{IntoMeta, Meta, MetaError};
 #[cfg(feature = "channels")]
 pub use presence::{
     FETCHES_WAITING_MAX, FetchFailed, FetchFailure, KeyPresence, Mode, Place, Presence, PresenceBuilder,
-    PresenceClient, PresenceDiff, Presences,
+    PresenceClient, PresenceDiff, Presences, SAMPLE_KEYS_MAX, SAMPLE_METAS_MAX, SUMMARY_WINDOW_DEFAULT,
 };
 pub use shard::{INBOX_BYTES_MAX, Tracker, TrackerLimited, TrackerMessageDropped, TrackerOverrun};
 pub use tracker::{HEARTBEAT_DEFAULT, POOL_SIZE_MAX, TrackerOptions, TrackerRef, WINDOW_DEFAULT};

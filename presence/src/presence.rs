@@ -3,11 +3,14 @@
 mod events;
 mod place;
 mod presences;
+mod summarizer;
+mod summary;
 mod teller;
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use heronry::prelude::*;
 use heronry_channels::{Broadcaster, Channel, ChannelSocket, Payload, PushError};
@@ -18,6 +21,7 @@ pub use events::{FetchFailed, FetchFailure};
 pub use place::Place;
 use presences::State;
 pub use presences::{KeyPresence, PresenceDiff, Presences};
+use summarizer::{Summaries, Summarizer};
 pub use teller::FETCHES_WAITING_MAX;
 use teller::{PresenceTracker, Teller, TellerMsg, Telling};
 
@@ -29,6 +33,17 @@ use crate::tracker::{TrackerOptions, TrackerRef};
 type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Fetch = dyn Fn(Arc<str>, Presences) -> BoxedFuture<Presences> + Send + Sync;
 type BoxedClient = Box<dyn DynClient>;
+type ModeOf = dyn Fn(&str) -> Mode + Send + Sync;
+
+/// How often members of a topic that is [counted](Mode::Count) or [sampled](Mode::Sample) are told at most: each second. What
+/// comes first after a quiet second is told at once.
+pub const SUMMARY_WINDOW_DEFAULT: Duration = Duration::from_secs(1);
+
+/// How many keys a [sample](Mode::Sample) has at most: more than anybody looks at.
+pub const SAMPLE_KEYS_MAX: usize = 1_000;
+
+/// How many metas of a key are in a sample at most: the oldest of each node first.
+pub const SAMPLE_METAS_MAX: usize = 8;
 
 /// Who is in which topic; cheap to clone, all clones are the same. Phoenix's `Phoenix.Presence`.
 ///
@@ -102,9 +117,26 @@ pub struct Presence {
 pub enum Mode {
     /// Who is there, and who comes and goes: `presence_state` and `presence_diff`.
     Full,
-    /// How many are there, whenever it changes: `presence_count` with `{"count": n}`, the number of keys. For topics so large that
-    /// no client could show who is there.
+    /// How many are there: `presence_count` with `{"count": n}`, the number of keys. For topics so large that no client could
+    /// show who is there.
+    ///
+    /// Members are told when it has changed, but not more often than each [`SUMMARY_WINDOW_DEFAULT`]
+    /// ([`summary_window`](PresenceBuilder::summary_window)). So what it costs a client depends neither on how many there are
+    /// nor on how many come and go.
     Count,
+    /// How many are there, as by [`Count`](Self::Count), and who some of them are: this many keys at most, and
+    /// [`SAMPLE_KEYS_MAX`] however many are asked for.
+    ///
+    /// The sample comes as `presence_state` and `presence_diff`, which have nobody else in them, so that every client of
+    /// Phoenix shows it as it would show the whole: all of a topic that is small enough, and of a larger one some, with
+    /// [`SAMPLE_METAS_MAX`] metas each at most. Diffs too are told once a window.
+    ///
+    /// Which keys are in it is drawn by what they are called: it is the same on all nodes and for all clients, nobody is more
+    /// likely to be in it than others, and who is in it stays until they leave or somebody comes whose lot is better. When
+    /// one leaves, the next one's turn comes, in the same diff. A client is not sure to be in the sample that it is told, and
+    /// hears of itself as the others do: with the next diff. (A client that chooses its key can choose one that is drawn:
+    /// let keys be yours.)
+    Sample(usize),
 }
 
 /// A client of a presence within this program: it is told what changes in all topics. Phoenix's `handle_metas/4`, with the
@@ -150,7 +182,8 @@ pub struct PresenceBuilder {
     options: TrackerOptions,
     fetch: Option<Arc<Fetch>>,
     client: Option<Box<dyn Fn() -> BoxedClient + Send + Sync>>,
-    mode: Box<dyn Fn(&str) -> Mode + Send + Sync>,
+    mode: Option<Box<ModeOf>>,
+    summary_window: Duration,
 }
 
 /// What a presence's processes and whoever uses it have in common.
@@ -159,7 +192,9 @@ struct Inner {
     broadcaster: Broadcaster,
     fetch: Option<Arc<Fetch>>,
     client: Option<Box<dyn Fn() -> BoxedClient + Send + Sync>>,
-    mode: Box<dyn Fn(&str) -> Mode + Send + Sync>,
+    mode: Option<Box<ModeOf>>,
+    summary_window: Duration,
+    summaries: Summaries,
     /// The process that fetches, if there is one.
     teller: RwLock<Option<Addr<TellerMsg>>>,
     /// To count. Weak: the tracker holds this.
@@ -179,8 +214,15 @@ impl Presence {
 
     /// A presence that does more than that.
     pub fn builder(name: &str, broadcaster: Broadcaster, options: TrackerOptions) -> PresenceBuilder {
-        let mode = Box::new(|_: &str| Mode::Full);
-        PresenceBuilder { name: name.into(), broadcaster, options, fetch: None, client: None, mode }
+        PresenceBuilder {
+            name: name.into(),
+            broadcaster,
+            options,
+            fetch: None,
+            client: None,
+            mode: None,
+            summary_window: SUMMARY_WINDOW_DEFAULT,
+        }
     }
 
     /// Its supervisor, for a supervision tree: before the endpoint, so that it is stopped after it.
@@ -194,7 +236,14 @@ impl Presence {
                 .needs_teller()
                 .then(|| ChildSpec::server::<Teller>("teller", presence.inner.clone()));
             let supervisor = teller.into_iter().fold(supervisor, Supervisor::child);
-            supervisor.child(presence.tracker.child_spec())
+            let supervisor = supervisor.child(presence.tracker.child_spec());
+            // After the tracker: none that is tracked ends with it.
+            let summarizer = presence
+                .inner
+                .mode
+                .is_some()
+                .then(|| ChildSpec::server::<Summarizer>("summarizer", presence.inner.clone()));
+            summarizer.into_iter().fold(supervisor, Supervisor::child)
         })
     }
 
@@ -287,7 +336,8 @@ impl Presence {
         self.tracker.count_keys(topic)
     }
 
-    /// Pushes `presence_state`, or in a topic whose mode is [`Mode::Count`] `presence_count`, to a channel's client.
+    /// Pushes `presence_state` to a channel's client; in a topic whose mode is [`Mode::Count`] `presence_count`, in one whose mode is
+    /// [`Mode::Sample`] both.
     ///
     /// It is right in the order of what the client is told: what is in it is told by no diff that came before, and what is
     /// not in it by one that comes after. (`socket.push("presence_state", list)` has a moment between its two halves, in
@@ -300,34 +350,15 @@ impl Presence {
     /// If the future is dropped while a fetch runs, the state may be pushed later or not.
     pub async fn push_state<C: Channel>(&self, socket: &ChannelSocket<C>) -> Result<(), PushError> {
         let topic = socket.topic();
-        match ((self.inner.mode)(topic), self.inner.fetch.is_some().then(|| self.inner.teller()).flatten()) {
-            (Mode::Count, _) => self.tracker.look(topic, |topic| {
-                let count = Count { count: topic.keys_len() };
-                socket.push("presence_count", json(&count))
-            }),
+        match (self.inner.mode(topic), &self.inner.fetch) {
+            (Mode::Count | Mode::Sample(_), _) => self.inner.push_summary(socket),
             // Diffs are told after the table shows them, and the table stays as it is for so long.
             (Mode::Full, None) => {
                 self.tracker.look(topic, |topic| socket.push("presence_state", json(&State(topic))))
             }
-            (Mode::Full, Some(teller)) => {
-                let mut pusher = Some(socket.pusher()?);
-                // Queued behind the diffs that are in it, and before those that are not.
-                self.tracker.look(topic, |found| {
-                    let presences = Presences::of(found.entries());
-                    let Some(pusher) = pusher.take() else { return };
-                    let push = Box::new(move |presences: Presences| {
-                        // A client that has gone needs no state.
-                        drop(pusher.push("presence_state", json(&presences)));
-                    });
-                    let told = TellerMsg::Tell(Telling::State(topic.into(), presences, push));
-                    if let Err(error) = teller.send(told)
-                        && let TellerMsg::Tell(Telling::State(_, presences, push)) = error.into_message()
-                    {
-                        push(presences);
-                    }
-                });
-                Ok(())
-            }
+            (Mode::Full, Some(_)) => self
+                .tracker
+                .look(topic, |topic| self.inner.push_presences(socket, Presences::of(topic.entries()))),
         }
     }
 }
@@ -374,16 +405,32 @@ impl PresenceBuilder {
     /// What clients are told in which topics, the same each time for a topic; [`Mode::Full`] unless set.
     #[must_use]
     pub fn mode(mut self, mode: impl Fn(&str) -> Mode + Send + Sync + 'static) -> Self {
-        self.mode = Box::new(mode);
+        self.mode = Some(Box::new(mode));
+        self
+    }
+
+    /// How often members of topics that are [counted](Mode::Count) or [sampled](Mode::Sample) are told at most;
+    /// [`SUMMARY_WINDOW_DEFAULT`] unless set. What comes first after so long a silence is told at once.
+    #[must_use]
+    pub fn summary_window(mut self, window: Duration) -> Self {
+        self.summary_window = window;
         self
     }
 
     /// The presence. It does not run yet.
     pub fn build(self) -> Presence {
-        let Self { name, broadcaster, options, fetch, client, mode } = self;
-        let (teller, shared) = (RwLock::new(None), OnceLock::new());
-        let inner = Inner { name: name.clone(), broadcaster, fetch, client, mode, teller, shared };
-        let inner = Arc::new(inner);
+        let Self { name, broadcaster, options, fetch, client, mode, summary_window } = self;
+        let inner = Arc::new(Inner {
+            name: name.clone(),
+            broadcaster,
+            fetch,
+            client,
+            mode,
+            summary_window,
+            summaries: Summaries::default(),
+            teller: RwLock::new(None),
+            shared: OnceLock::new(),
+        });
         let tracker = TrackerRef::new(&name, inner.clone(), options);
         inner.shared.get_or_init(|| tracker.downgrade());
         Presence { tracker, inner }
@@ -403,11 +450,35 @@ impl Inner {
         *self.teller.write() = Some(teller);
     }
 
-    fn count(&self, topic: &str) -> Count {
-        let shared = self.shared.get().and_then(Weak::upgrade);
-        let count =
-            shared.map_or(0, |shared| shared.shard(topic).table().read(topic, |topic| topic.keys_len()));
-        Count { count }
+    fn mode(&self, topic: &str) -> Mode {
+        self.mode.as_ref().map_or(Mode::Full, |mode| mode(topic))
+    }
+
+    fn shared(&self) -> Option<Arc<Shared<()>>> {
+        self.shared.get().and_then(Weak::upgrade)
+    }
+
+    /// Pushes presences as a state, with what a fetch says of them: queued behind the diffs that are in it, and before those
+    /// that are not.
+    fn push_presences<C: Channel>(
+        &self,
+        socket: &ChannelSocket<C>,
+        presences: Presences,
+    ) -> Result<(), PushError> {
+        let teller = if self.fetch.is_some() { self.teller() } else { None };
+        let Some(teller) = teller else { return socket.push("presence_state", json(&presences)) };
+        let pusher = socket.pusher()?;
+        let push = Box::new(move |presences: Presences| {
+            // A client that has gone needs no state.
+            drop(pusher.push("presence_state", json(&presences)));
+        });
+        let telling = TellerMsg::Tell(Telling::State(socket.topic().into(), presences, push));
+        if let Err(error) = teller.send(telling)
+            && let TellerMsg::Tell(Telling::State(_, presences, push)) = error.into_message()
+        {
+            push(presences);
+        }
+        Ok(())
     }
 
     async fn fetched(&self, topic: &str, presences: Presences) -> Presences {
@@ -421,6 +492,10 @@ impl Inner {
 /// With what a fetch says. Of nobody there is nothing to say.
 async fn fetched(fetch: &Fetch, topic: &str, presences: Presences) -> Presences {
     if presences.is_empty() { presences } else { fetch(topic.into(), presences).await }
+}
+
+fn counted(count: usize) -> Payload {
+    json(&Count { count })
 }
 
 fn json<T: Serialize>(value: &T) -> Payload {

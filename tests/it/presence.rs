@@ -1,6 +1,7 @@
 //! Trackers and presences: on one node, over many, and for channels.
 
 mod channels;
+pub(crate) mod large;
 mod nodes;
 mod tracker;
 

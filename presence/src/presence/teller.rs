@@ -10,6 +10,7 @@ use std::sync::Arc;
 use heronry::prelude::*;
 use heronry::process::Down;
 use heronry::telemetry;
+use heronry_channels::Payload;
 
 use super::events::{FetchFailed, FetchFailure};
 use super::presences::{PresenceDiff, Presences};
@@ -36,40 +37,61 @@ impl Tracker for PresenceTracker {
 
     async fn handle_diff(&mut self, diffs: &[TopicDiff]) {
         for diff in diffs {
-            match self.0.teller() {
-                None => self.0.tell(diff.topic(), &PresenceDiff::of(diff)),
-                Some(teller) => {
-                    let told = Telling::Diff(Arc::from(diff.topic()), PresenceDiff::of(diff));
-                    if let Err(error) = teller.send(TellerMsg::Tell(told))
-                        && let TellerMsg::Tell(Telling::Diff(topic, diff)) = error.into_message()
-                    {
-                        telemetry::emit(&FetchFailed {
-                            presence: self.0.name.clone(),
-                            why: FetchFailure::Full,
-                        });
-                        self.0.tell(&topic, &diff);
+            let audience = match self.0.mode(diff.topic()) {
+                Mode::Full => Audience::All,
+                Mode::Count | Mode::Sample(_) => {
+                    self.0.summaries.changed(diff.topic());
+                    if self.0.client.is_none() {
+                        continue;
                     }
+                    Audience::Client
                 }
-            }
+            };
+            self.0.pass_on(diff.shared_topic(), PresenceDiff::of(diff), audience);
         }
     }
 }
 
 impl Inner {
-    /// Broadcasts a diff on this node: the other nodes tell their own clients.
-    fn tell(&self, topic: &str, diff: &PresenceDiff) {
-        let (event, payload) = match (self.mode)(topic) {
-            Mode::Full => ("presence_diff", json(diff)),
-            Mode::Count => ("presence_count", json(&self.count(topic))),
-        };
+    /// Has a diff told, with what a fetch says of it.
+    pub(super) fn pass_on(&self, topic: &Arc<str>, diff: PresenceDiff, audience: Audience) {
+        let Some(teller) = self.teller() else { return self.tell(topic, &diff, audience) };
+        let telling = Telling::Diff(topic.clone(), diff, audience);
+        if let Err(error) = teller.send(TellerMsg::Tell(telling))
+            && let TellerMsg::Tell(Telling::Diff(topic, diff, audience)) = error.into_message()
+        {
+            telemetry::emit(&FetchFailed { presence: self.name.clone(), why: FetchFailure::Full });
+            self.tell(&topic, &diff, audience);
+        }
+    }
+
+    fn tell(&self, topic: &str, diff: &PresenceDiff, audience: Audience) {
+        match audience {
+            Audience::All | Audience::Members => self.broadcast(topic, "presence_diff", json(diff)),
+            Audience::Client => {}
+        }
+    }
+
+    /// Broadcasts on this node: the other nodes tell their own clients.
+    pub(super) fn broadcast(&self, topic: &str, event: &str, payload: Payload) {
         self.broadcaster.local_broadcast(topic, event, payload).expect("invariant: it is an object");
     }
 }
 
+/// Who is told a diff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// The members of the topic, and the client within this program.
+    All,
+    Members,
+    /// The client within this program.
+    Client,
+}
+
 /// What is told.
 pub(super) enum Telling {
-    /// A diff, to the members of the topic.
-    Diff(Arc<str>, PresenceDiff),
+    /// A diff, to those who want it.
+    Diff(Arc<str>, PresenceDiff, Audience),
     /// A state, to whoever pushes it.
     State(Arc<str>, Presences, Push),
 }
@@ -132,7 +154,7 @@ impl Server for Teller {
             TellerMsg::Fetched(Fetched { number, first, second }) => {
                 if let Some(waiting) = self.waiting(number) {
                     match &mut waiting.telling {
-                        Telling::Diff(_, diff) => *diff = PresenceDiff { joins: first, leaves: second },
+                        Telling::Diff(_, diff, _) => *diff = PresenceDiff { joins: first, leaves: second },
                         Telling::State(_, presences, _) => *presences = first,
                     }
                     waiting.ready = true;
@@ -174,9 +196,11 @@ impl Teller {
             self.first += 1;
             self.begun = self.begun.saturating_sub(1);
             match telling {
-                Telling::Diff(topic, diff) => {
-                    self.inner.tell(&topic, &diff);
-                    self.tell_client(topic, &diff).await;
+                Telling::Diff(topic, diff, audience) => {
+                    self.inner.tell(&topic, &diff, audience);
+                    if audience != Audience::Members {
+                        self.tell_client(topic, &diff).await;
+                    }
                 }
                 Telling::State(_, presences, push) => push(presences),
             }
@@ -194,7 +218,7 @@ impl Teller {
         let Some(fetch) = self.inner.fetch.clone() else { return };
         let Some(waiting) = self.waiting(number) else { return };
         let (topic, first, second) = match &waiting.telling {
-            Telling::Diff(topic, diff) => (topic.clone(), diff.joins.clone(), diff.leaves.clone()),
+            Telling::Diff(topic, diff, _) => (topic.clone(), diff.joins.clone(), diff.leaves.clone()),
             Telling::State(topic, presences, _) => (topic.clone(), presences.clone(), Presences::default()),
         };
         let teller = ctx.addr();

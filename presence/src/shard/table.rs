@@ -2,13 +2,14 @@
 //!
 //! Topics have locks of their own, so that a long list of one delays nobody in another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::entry::{Dot, Entry};
+use super::hash;
+use crate::entry::{Dot, Entry, mix};
 use crate::state::Seen;
 
 /// The entries that are shown, of this node and of all others.
@@ -24,6 +25,8 @@ pub(crate) struct Table {
 pub(crate) struct Topic {
     keys: HashMap<Arc<str>, Metas>,
     len: usize,
+    /// The keys by the [lots](Self::lot) that they have, once somebody has asked for some of them.
+    lots: Option<BTreeSet<(u64, Arc<str>)>>,
     /// It had no entries left and was taken out of the table.
     removed: bool,
 }
@@ -77,6 +80,7 @@ impl Table {
             topic.removed = true;
             left.extend(topic.entries().cloned());
             topic.keys.clear();
+            topic.lots = None;
             topic.len = 0;
         }
         left
@@ -90,6 +94,16 @@ impl Table {
             self.looks.fetch_add(1, Ordering::Relaxed);
             look(topic)
         })
+    }
+
+    /// The same, at a topic of which some keys will be [drawn](Topic::drawn), now and later.
+    #[cfg(feature = "channels")]
+    pub(crate) fn look_to_draw<T>(&self, topic: &str, look: impl FnOnce(&Topic) -> T) -> T {
+        if self.read(topic, |topic| topic.len > 0 && topic.lots.is_none()) {
+            let found = self.topics.read().get(topic).cloned();
+            found.iter().for_each(|topic| topic.write().put_in_order());
+        }
+        self.look(topic, look)
     }
 
     /// How often somebody has looked.
@@ -154,11 +168,41 @@ impl Topic {
         self.keys.values().flat_map(Metas::iter)
     }
 
+    /// The entries of so many keys, of each the first ones. The keys are drawn: which they are depends on the topic and on
+    /// what they are called, on all nodes alike, and on nothing else. So they stay the same while they are there.
+    #[cfg(feature = "channels")]
+    pub(crate) fn drawn(&self, keys_max: usize, metas_max: usize) -> Vec<Arc<Entry>> {
+        let entries = |key: &Arc<str>| self.keys.get(key).into_iter().flat_map(Metas::iter).take(metas_max);
+        match &self.lots {
+            Some(lots) => lots.iter().take(keys_max).flat_map(|(_, key)| entries(key)).cloned().collect(),
+            None => {
+                let lots: BTreeSet<_> = self.lots().collect();
+                lots.iter().take(keys_max).flat_map(|(_, key)| entries(key)).cloned().collect()
+            }
+        }
+    }
+
+    #[cfg(feature = "channels")]
+    fn put_in_order(&mut self) {
+        if self.lots.is_none() {
+            self.lots = Some(self.lots().collect());
+        }
+    }
+
+    #[cfg(feature = "channels")]
+    fn lots(&self) -> impl Iterator<Item = (u64, Arc<str>)> {
+        let first = |metas: &Metas| metas.iter().next().map(|entry| (lot(entry), entry.shared_key().clone()));
+        self.keys.values().filter_map(first)
+    }
+
     fn insert(&mut self, entry: &Arc<Entry>) {
         self.len += 1;
         match self.keys.get_mut(entry.key()) {
             Some(metas) => metas.insert(entry),
             None => {
+                if let Some(lots) = &mut self.lots {
+                    lots.insert((lot(entry), entry.shared_key().clone()));
+                }
                 self.keys.insert(entry.shared_key().clone(), Metas::One(entry.clone()));
             }
         }
@@ -171,8 +215,16 @@ impl Topic {
         }
         if metas.is_empty() {
             self.keys.remove(entry.key());
+            if let Some(lots) = &mut self.lots {
+                lots.remove(&(lot(entry), entry.shared_key().clone()));
+            }
         }
     }
+}
+
+/// By this number a key's turn comes: those with the lowest ones are drawn.
+fn lot(entry: &Entry) -> u64 {
+    mix(hash(entry.topic()) ^ mix(hash(entry.key())))
 }
 
 impl Metas {
@@ -212,3 +264,6 @@ impl Metas {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! A presence for channels: fetches, clients within the program, topics that are only counted.
+//! A presence for channels: diffs and lists, fetches, clients within the program.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use heronry::supervisor::SupervisorRef;
 use heronry::testing::{TelemetryTest, assert_receive};
 use heronry_channels::{Broadcaster, Endpoint};
 use heronry_presence::{
-    FetchFailed, FetchFailure, Mode, Presence, PresenceBuilder, PresenceClient, PresenceDiff, Presences,
+    FetchFailed, FetchFailure, Presence, PresenceBuilder, PresenceClient, PresenceDiff, Presences,
     TrackerOptions,
 };
 use serde_json::{Value, json};
@@ -18,19 +18,19 @@ use tokio::time::sleep;
 use super::idle;
 
 /// Longer than a window.
-const MOMENT: Duration = Duration::from_millis(50);
+pub(super) const MOMENT: Duration = Duration::from_millis(50);
 
 /// What is broadcast on the topic `t`: events with their payloads.
 type Told = Arc<Mutex<Vec<(String, Value)>>>;
 
-struct Lab {
-    presence: Presence,
+pub(super) struct Lab {
+    pub(super) presence: Presence,
     told: Told,
     _tree: SupervisorRef,
 }
 
 impl Lab {
-    async fn start(with: impl FnOnce(PresenceBuilder) -> PresenceBuilder) -> Self {
+    pub(super) async fn start(with: impl FnOnce(PresenceBuilder) -> PresenceBuilder) -> Self {
         let broadcaster = Endpoint::builder().broadcaster();
         let presence = with(Presence::builder("lab", broadcaster.clone(), TrackerOptions::default())).build();
         let tree = Supervisor::one_for_one().child(presence.child_spec()).start().await.expect("it starts");
@@ -38,11 +38,11 @@ impl Lab {
         Self { presence, told, _tree: tree }
     }
 
-    fn told(&self) -> Vec<(String, Value)> {
+    pub(super) fn told(&self) -> Vec<(String, Value)> {
         std::mem::take(&mut *self.told.lock().expect("no panic under it"))
     }
 
-    async fn track(&self, key: &str) -> Addr<()> {
+    pub(super) async fn track(&self, key: &str) -> Addr<()> {
         let process = idle();
         self.presence.track(&(process.pid(), "t"), key, json!({ "n": 1 })).await.expect("tracked");
         process
@@ -132,22 +132,6 @@ async fn a_fetch_that_crashes_costs_what_it_would_have_said() {
     let keys: Vec<_> = lab.told().iter().map(|(_, diff)| diff["joins"].to_string().contains("bad")).collect();
     assert_eq!(keys, [true, false], "who they are is told all the same, in order");
     assert!(heronry::process::is_alive(good.pid()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_topic_that_is_only_counted_tells_how_many_there_are() {
-    let lab =
-        Lab::start(|builder| builder.mode(|topic| if topic == "t" { Mode::Count } else { Mode::Full })).await;
-    let mut all = Vec::new();
-    for n in 0..10 {
-        all.push(lab.track(&n.to_string()).await);
-    }
-    lab.track("0").await;
-    sleep(MOMENT).await;
-    heronry::process::kill(all[9].pid());
-    sleep(MOMENT).await;
-    let count = |n: usize| ("presence_count".to_owned(), json!({ "count": n }));
-    assert_eq!(lab.told(), [count(1), count(10), count(9)]);
 }
 
 struct Watcher(Arc<Mutex<Vec<BTreeMap<String, usize>>>>);
