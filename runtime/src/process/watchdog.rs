@@ -68,7 +68,7 @@ impl Drop for Leaving {
 ///
 /// A process is polled and not preempted: while one of its polls lasts, no other process runs on that thread, and the
 /// process itself cannot be killed. Move such work aside with [`Context::block`](crate::Context::block). What lasts less
-/// than a quarter longer than this may escape notice.
+/// than half longer than this may escape notice.
 ///
 /// ```
 /// use std::time::Duration;
@@ -136,7 +136,7 @@ fn watch() {
     let mut looked_at = ran_at;
     loop {
         let long = Duration::from_micros(LONG_SCHEDULE.load(Ordering::Relaxed));
-        let tick = if long.is_zero() { TICK_MAX } else { (long / 4).clamp(TICK_MIN, TICK_MAX) };
+        let tick = if long.is_zero() { TICK_MAX } else { (long / 2).clamp(TICK_MIN, TICK_MAX) };
         let idle = looked_at.duration_since(ran_at) > IDLE_AFTER;
         std::thread::sleep(if idle { tick.max(IDLE_TICK) } else { tick });
         let now = Instant::now();
