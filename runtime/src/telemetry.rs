@@ -11,4 +11,4 @@ mod rate;
 pub(crate) mod stderr;
 
 pub use event::{Event, Level};
-pub use handler::{Handler, HandlerId, attach, detach, emit};
+pub use handler::{Handler, HandlerId, attach, detach, emit, is_heard};

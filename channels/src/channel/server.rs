@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use heronry::process::SpawnOptions;
 use heronry::pubsub::Subscription;
-use heronry::{Addr, Context, ExitReason, Init, Next, Pid, Server, server, telemetry};
+use heronry::telemetry::{self, Level};
+use heronry::{Addr, Context, ExitReason, Init, Next, Pid, Server, server};
 use tokio::time::Instant;
 
 use super::events::{ChannelHandledIn, ChannelJoined};
@@ -113,15 +114,13 @@ impl<C: Channel> Server for ChannelServer<C> {
             joined: false,
             hibernate: false,
         };
-        let start = Instant::now();
+        let start = start();
         let topic = socket.topic.clone();
         let outcome = C::join(&topic, payload, &mut socket).await;
-        telemetry::emit(&ChannelJoined {
-            pid: ctx.pid(),
-            topic,
-            accepted: outcome.is_ok(),
-            duration: start.elapsed(),
-        });
+        if let Some(start) = start {
+            let (accepted, duration) = (outcome.is_ok(), start.elapsed());
+            telemetry::emit(&ChannelJoined { pid: ctx.pid(), topic, accepted, duration });
+        }
         let encode = |reply: &Reply| {
             let serializer = &socket.connection.serializer;
             serializer.encode_reply(join_ref.as_ref(), reference.as_ref(), &socket.topic, reply)
@@ -198,11 +197,13 @@ impl<C: Channel> ChannelServer<C> {
             let left = ExitReason::shutdown_with("left");
             return Ok(Handled::StopReply(left, Reply::ok(Payload::empty())));
         }
-        let start = Instant::now();
+        let start = start();
         let payload = std::mem::replace(&mut message.payload, Payload::empty());
         let outcome = self.channel.handle_in(&message.event, payload, &mut self.socket).await;
-        let (topic, event, duration) = (self.socket.topic.clone(), message.event, start.elapsed());
-        telemetry::emit(&ChannelHandledIn { pid, topic, event, duration });
+        if let Some(start) = start {
+            let (topic, event, duration) = (self.socket.topic.clone(), message.event, start.elapsed());
+            telemetry::emit(&ChannelHandledIn { pid, topic, event, duration });
+        }
         outcome
     }
 
@@ -221,6 +222,11 @@ impl<C: Channel> ChannelServer<C> {
             Err(reason) => Next::Stop(reason),
         }
     }
+}
+
+/// When a callback begins whose duration somebody wants to know; both events are of this level.
+fn start() -> Option<Instant> {
+    telemetry::is_heard(Level::Debug).then(Instant::now)
 }
 
 fn subscribe<C: Channel>(socket: &ChannelSocket<C>, ctx: &Context<Incoming<C::Msg>>) -> Subscription {

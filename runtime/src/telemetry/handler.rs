@@ -67,6 +67,22 @@ fn change<R>(edit: impl FnOnce(&mut Handlers) -> R) -> R {
     result
 }
 
+/// Whether an event of this level would reach anybody: a handler, or a log that takes this level. For events that are
+/// costly to make, above all those that say how long something took.
+///
+/// ```
+/// use heronry::telemetry::{self, Level};
+///
+/// // Nobody listens, and nobody has to look at the clock.
+/// assert!(!telemetry::is_heard(Level::Debug));
+/// let id = telemetry::attach(|_: &dyn telemetry::Event| {});
+/// assert!(telemetry::is_heard(Level::Debug));
+/// # telemetry::detach(id);
+/// ```
+pub fn is_heard(level: Level) -> bool {
+    ATTACHED.load(Ordering::Acquire) > 0 || log::is_enabled(level)
+}
+
 /// Tells every handler, and the log, of an event. A panic of theirs, or of the event's `Display`, ends here: events are
 /// emitted in the middle of what must not be left half done.
 pub fn emit(event: &dyn Event) {

@@ -12,7 +12,7 @@ static LIMITS: Mutex<Option<HashMap<&'static str, RateLimit>>> = Mutex::new(None
 
 /// Logs one event, or counts it as suppressed.
 pub(super) fn event(event: &dyn Event) {
-    if !enabled(event.level()) {
+    if !is_enabled(event.level()) {
         return;
     }
     let name = event.name();
@@ -62,7 +62,8 @@ fn suppressed(name: &'static str, count: u64) {
     }
 }
 
-fn enabled(level: Level) -> bool {
+/// Whether the log takes events of this level.
+pub(super) fn is_enabled(level: Level) -> bool {
     match level {
         Level::Debug => tracing::enabled!(target: "heronry", tracing::Level::DEBUG),
         Level::Info => tracing::enabled!(target: "heronry", tracing::Level::INFO),
