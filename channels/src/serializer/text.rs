@@ -9,11 +9,31 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::message::{Message, MessageRef, Payload};
+use crate::message::{Message, MessageRef, Payload, Status};
 
 /// A string that is borrowed unless it has escapes. (Serde's own `Cow` never borrows within an `Option`.)
 #[derive(Deserialize)]
 pub(super) struct Str<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A string without escapes and the comma after it, if the text begins so: the string, and what follows.
+pub(super) fn plain_string(text: &str) -> Option<(Str<'_>, &str)> {
+    let text = text.strip_prefix('"')?;
+    let end = text.bytes().position(|byte| byte == b'"' || !is_plain(byte))?;
+    Some((Str(Cow::Borrowed(&text[..end])), text[end..].strip_prefix("\",")?))
+}
+
+/// The same, or `null`, for a reference.
+pub(super) fn plain_ref(text: &str) -> Option<(Option<RefField<'_>>, &str)> {
+    match text.strip_prefix("null,") {
+        Some(rest) => Some((None, rest)),
+        None => plain_string(text).map(|(text, rest)| (Some(RefField::Text(text)), rest)),
+    }
+}
+
+/// Whether the byte stands in a JSON string as itself.
+fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
+}
 
 impl Str<'_> {
     pub(super) fn as_str(&self) -> &str {
@@ -51,9 +71,22 @@ impl Fields<'_> {
     }
 }
 
+/// A status as a JSON string.
+pub(super) fn quoted(status: &Status) -> Cow<'static, str> {
+    match status {
+        Status::Ok => "\"ok\"".into(),
+        Status::Error => "\"error\"".into(),
+        Status::Other(word) => {
+            let mut text = String::with_capacity(word.len() + 2);
+            push_string(&mut text, word);
+            text.into()
+        }
+    }
+}
+
 /// Writes a JSON string; most need no escape.
 pub(super) fn push_string(text: &mut String, value: &str) {
-    if value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    if value.bytes().all(is_plain) {
         text.push('"');
         text.push_str(value);
         text.push('"');

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::text::{Fields, Str, push_ref, push_string};
+use super::text::{Fields, Str, push_ref, push_string, quoted};
 use super::{DecodeError, EncodeError, Frame, Serializer};
 use crate::message::{Broadcast, Message, MessageRef, Reply};
 
@@ -48,8 +48,7 @@ impl Serializer for V1 {
         reply: &Reply,
     ) -> Result<Frame, EncodeError> {
         let response = reply.response.as_json().ok_or(EncodeError::Binary)?;
-        let mut status = String::new();
-        push_string(&mut status, reply.status.as_str());
+        let status = quoted(&reply.status);
         let payload = ["{\"status\":", &status, ",\"response\":", response, "}"];
         Ok(object(reference, topic, "phx_reply", &payload))
     }

@@ -1,6 +1,7 @@
 //! Fuzz targets: whatever a client sends is a message or an error, and what is a message can be sent on.
 
 use super::super::v1::V1;
+use super::super::v2::decode_any;
 use super::*;
 use crate::tests::{almost, fuzz, noise};
 
@@ -91,6 +92,12 @@ proptest! {
         let (of_join, of_push) = (MessageRef::from(join_ref.clone()), MessageRef::from(reference.clone()));
         let written = V2.encode_reply(Some(&of_join), Some(&of_push), &topic, &reply);
         prop_assert_eq!(written.is_ok(), fits(&[&join_ref, &reference, &topic, &word]));
+    }
+
+    #[test]
+    fn fuzz_what_is_read_the_short_way_is_read_no_otherwise(bytes in prop_oneof![frames(), almost(frames()), noise()]) {
+        let Ok(text) = String::from_utf8(bytes) else { return Ok(()) };
+        prop_assert_eq!(V2.decode(Frame::Text(text.clone().into())), decode_any(&text.into()));
     }
 }
 
