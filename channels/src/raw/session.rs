@@ -101,7 +101,7 @@ impl<M: Send + 'static> Driven for RawSession<M> {
         !self.inflight.has_room()
     }
 
-    fn frame(&mut self, _: &Context<SocketMsg>, frame: Frame) -> Result<(), End> {
+    fn frame(&mut self, _: &Context<SocketMsg>, frame: Frame, _: Instant) -> Result<(), End> {
         self.received += 1;
         let permit = self.inflight.take(frame.len());
         self.deliver(Incoming::Frame(frame, permit));

@@ -39,8 +39,8 @@ pub(crate) trait Driven: Send + 'static {
     #[cfg(feature = "longpoll")]
     fn is_busy(&self) -> bool;
 
-    /// A frame of the client.
-    fn frame(&mut self, ctx: &Context<SocketMsg>, frame: Frame) -> Result<(), End>;
+    /// A frame of the client, that came at about this time.
+    fn frame(&mut self, ctx: &Context<SocketMsg>, frame: Frame, now: Instant) -> Result<(), End>;
 
     /// A ping or a pong of the client.
     fn control(&mut self, kind: ControlKind, payload: bytes::Bytes) {

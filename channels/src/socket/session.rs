@@ -169,25 +169,13 @@ impl<S: Socket> Driven for Session<S> {
         !self.state.may_read()
     }
 
-    fn frame(&mut self, ctx: &Context<SocketMsg>, frame: Frame) -> Result<(), End> {
+    fn frame(&mut self, ctx: &Context<SocketMsg>, frame: Frame, now: Instant) -> Result<(), End> {
         self.received += 1;
         let bytes = frame.len();
         let decoded = self.connection.serializer.decode(frame);
         let message = decoded.map_err(|error| End::new(CloseCode::InternalError, error.to_string()))?;
-        let routes = self.routes.clone();
-        let (topic, event) = (message.topic.clone(), message.event.clone());
-        let now = Instant::now().into_std();
-        let action = self.state.message(message, now, |topic| routes.find(topic).is_some());
-        if let Action::ReplyError { why, .. } = &action {
-            let pid = ctx.pid();
-            match why {
-                Refused::Unmatched => telemetry::emit(&TopicUnmatched { pid, topic, event }),
-                Refused::TooManyChannels | Refused::TooManyJoins => {
-                    telemetry::emit(&JoinLimited { pid, topic, reason: why.reason() });
-                }
-                Refused::JoinCrashed => {}
-            }
-        }
+        let routed = |topic: &str| self.routes.find(topic).is_some();
+        let action = self.state.message(message, now.into_std(), routed);
         self.act(ctx, action, bytes);
         Ok(())
     }
@@ -206,7 +194,7 @@ impl<S: Socket> Driven for Session<S> {
                 self.output.queue(*frame);
             }
             Received::Message(SocketMsg::Rejoined(pid)) => self.state.accepted(pid),
-            Received::Message(SocketMsg::RejoinRefused(pid)) => self.state.given_up(pid),
+            Received::Message(SocketMsg::RejoinRefused(pid)) => drop(self.state.given_up(pid)),
             Received::Message(SocketMsg::Closing(pid)) => self.state.closing(pid),
             Received::Message(SocketMsg::Resume) => {}
             Received::Message(SocketMsg::Broadcast(broadcast)) => {
@@ -269,6 +257,16 @@ impl<S: Socket> Session<S> {
             Action::Nothing => {}
             Action::ReplyOk { topic, refs } => self.reply(&topic, &refs, &Reply::ok(Payload::empty())),
             Action::ReplyError { topic, refs, why } => {
+                let pid = ctx.pid();
+                match &why {
+                    Refused::Unmatched { event } => {
+                        telemetry::emit(&TopicUnmatched { pid, topic: topic.clone(), event: event.clone() });
+                    }
+                    Refused::TooManyChannels | Refused::TooManyJoins => {
+                        telemetry::emit(&JoinLimited { pid, topic: topic.clone(), reason: why.reason() });
+                    }
+                    Refused::JoinCrashed => {}
+                }
                 let reason = Payload::from(serde_json::json!({ "reason": why.reason() }));
                 self.reply(&topic, &refs, &Reply::error(reason));
             }
@@ -346,11 +344,12 @@ impl<S: Socket> Session<S> {
     }
 
     fn deliver(&mut self, to: &Arc<dyn Inbox>, message: Message, bytes: usize) {
-        let topic = message.topic.clone();
         let permit = self.inflight.take(bytes);
-        if !to.deliver(Delivery::Event(Box::new(message), permit)) && process::is_alive(to.pid()) {
+        if !to.deliver(Delivery::Event(Box::new(message), permit))
+            && process::is_alive(to.pid())
+            && let Some(topic) = self.state.given_up(to.pid())
+        {
             telemetry::emit(&ChannelMailboxFull { pid: to.pid(), topic });
-            self.state.given_up(to.pid());
             process::kill(to.pid());
         }
     }

@@ -74,9 +74,12 @@ pub(super) struct Refs {
 }
 
 /// Why a join or an event is answered with an error by the socket itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    Unmatched,
+    /// Of this event, no channel serves the topic, or none has joined it.
+    Unmatched {
+        event: ByteString,
+    },
     TooManyChannels,
     TooManyJoins,
     JoinCrashed,
@@ -84,9 +87,9 @@ pub(super) enum Refused {
 
 impl Refused {
     /// The reason that the client reads.
-    pub(super) fn reason(self) -> &'static str {
+    pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::Unmatched => "unmatched topic",
+            Self::Unmatched { .. } => "unmatched topic",
             Self::TooManyChannels => "too many channels joined",
             Self::TooManyJoins => "too many joins",
             Self::JoinCrashed => "join crashed",
@@ -250,11 +253,11 @@ impl<K: Copy + Eq + Hash, H: Clone> State<K, H> {
         }
     }
 
-    /// The channel must not be restarted: what it missed or refuses, its client has to hear of.
-    pub(super) fn given_up(&mut self, key: K) {
-        if let Some(channel) = self.by_key(key) {
-            channel.phase = Phase::GivenUp;
-        }
+    /// The channel must not be restarted: what it missed or refuses, its client has to hear of. Its topic, if there is
+    /// such a channel.
+    pub(super) fn given_up(&mut self, key: K) -> Option<ByteString> {
+        self.by_key(key)?.phase = Phase::GivenUp;
+        self.topics.get(&key).cloned()
     }
 
     /// A channel refused its join: it is none.
@@ -360,7 +363,7 @@ fn refused<H>(join: Message, why: Refused) -> Action<H> {
 
 fn unmatched<H>(message: Message) -> Action<H> {
     let refs = Refs { join_ref: None, reference: message.reference };
-    Action::ReplyError { topic: message.topic, refs, why: Refused::Unmatched }
+    Action::ReplyError { topic: message.topic, refs, why: Refused::Unmatched { event: message.event } }
 }
 
 #[cfg(test)]

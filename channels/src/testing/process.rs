@@ -100,7 +100,7 @@ impl<S: Socket> MemoryProcess<S> {
         if len > max {
             return Err(End::new(CloseCode::TooBig, format!("a message of {len} bytes, {max} are allowed")));
         }
-        self.session.frame(&self.ctx, frame)
+        self.session.frame(&self.ctx, frame, Instant::now())
     }
 
     /// Hands the test all that there is for the client.

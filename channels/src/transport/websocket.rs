@@ -7,6 +7,7 @@
 mod head;
 mod meter;
 mod reader;
+mod single;
 mod writer;
 
 use std::io;
@@ -14,7 +15,6 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use heronry::{Context, ExitReason, telemetry};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -22,11 +22,10 @@ use tungstenite::Utf8Bytes;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::frame::CloseFrame;
 
-use self::reader::Reader;
+use self::reader::{Incoming, Reader};
 use self::writer::{FRAMES_PER_WRITE, Writer};
 use crate::close::CloseCode;
 use crate::rate::Bucket;
-use crate::serializer::Frame;
 use crate::socket::{ControlKind, Driven, End, Limits, SocketClosed, SocketMsg};
 
 /// How long a client has to take the close frame and answer it.
@@ -68,6 +67,20 @@ struct Closing {
     /// Tungstenite reads no more after an error, but what the client still sends must be taken off the wire: closing
     /// with unread bytes resets the connection, and the close frame may be lost with it.
     drain_raw: bool,
+}
+
+/// One poll of an open socket.
+struct Turn {
+    /// How many messages it may still read.
+    reads: usize,
+    /// The time, from when it was first asked for: once a poll, and not for each message.
+    now: Option<Instant>,
+}
+
+impl Turn {
+    fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
+    }
 }
 
 /// What reading came to.
@@ -119,7 +132,7 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
     }
 
     fn poll_open(&mut self, cx: &mut TaskContext<'_>, ctx: &mut Context<SocketMsg>) {
-        let mut reads = READS_PER_POLL;
+        let mut turn = Turn { reads: READS_PER_POLL, now: None };
         loop {
             if let Err(error) = self.write(cx) {
                 return self.gone(error.to_string());
@@ -136,11 +149,11 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
             if !self.session.may_read() {
                 return;
             }
-            match self.read(cx, ctx, &mut reads) {
+            match self.read(cx, ctx, &mut turn) {
                 // The answers to what was read are written before more is.
                 Read::Blocked if self.session.output().has_frames() => {}
                 Read::Blocked => return,
-                Read::More if reads == 0 => {
+                Read::More if turn.reads == 0 => {
                     cx.waker().wake_by_ref();
                     return;
                 }
@@ -187,10 +200,10 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
         Ok(())
     }
 
-    fn read(&mut self, cx: &mut TaskContext<'_>, ctx: &mut Context<SocketMsg>, reads: &mut usize) -> Read {
-        while *reads > 0 {
+    fn read(&mut self, cx: &mut TaskContext<'_>, ctx: &mut Context<SocketMsg>, turn: &mut Turn) -> Read {
+        while turn.reads > 0 {
             let next = self.reader.poll_next(&mut self.io, cx, self.session.limits());
-            if let Err(end) = self.weigh() {
+            if let Err(end) = self.weigh(turn) {
                 return Read::End(end);
             }
             let message = match next {
@@ -198,27 +211,22 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
                 Poll::Ready(Err(error)) => return on_error(error),
                 Poll::Ready(Ok(message)) => message,
             };
-            *reads -= 1;
+            turn.reads -= 1;
             // The client may have sent this because of what is in the mailbox by now: that comes first.
             if let Err(end) = self.receive(cx, ctx) {
                 return Read::Told(end);
             }
             let handled = match message {
-                tungstenite::Message::Text(text) => {
-                    let text = Bytes::from(text).try_into().expect("invariant: a text message is UTF-8");
-                    self.session.frame(ctx, Frame::Text(text))
-                }
-                tungstenite::Message::Binary(bytes) => self.session.frame(ctx, Frame::Binary(bytes)),
-                // A ping and a close are answered at the next read.
-                tungstenite::Message::Ping(payload) => {
+                Incoming::Data(frame) => self.session.frame(ctx, frame, turn.now()),
+                Incoming::Ping(payload) => {
                     self.session.control(ControlKind::Ping, payload);
                     Ok(())
                 }
-                tungstenite::Message::Pong(payload) => {
+                Incoming::Pong(payload) => {
                     self.session.control(ControlKind::Pong, payload);
                     Ok(())
                 }
-                tungstenite::Message::Close(_) | tungstenite::Message::Frame(_) => Ok(()),
+                Incoming::Close => Ok(()),
             };
             if let Err(end) = handled {
                 return Read::End(end);
@@ -231,7 +239,7 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
     }
 
     /// What the frames that have just arrived say, whatever is in them: the client is there, and what they cost.
-    fn weigh(&mut self) -> Result<(), End> {
+    fn weigh(&mut self, turn: &mut Turn) -> Result<(), End> {
         if self.reader.is_broken() {
             return Err(End::policy("too many fragments"));
         }
@@ -239,7 +247,7 @@ impl<D: Driven, I: AsyncRead + AsyncWrite + Unpin> WebSocketLoop<D, I> {
         if arrived.frames == 0 {
             return Ok(());
         }
-        self.heard = Instant::now();
+        self.heard = turn.now();
         if arrived.controls > 0 && self.controls.take_many(self.heard.into_std(), arrived.controls).is_err() {
             return Err(End::policy("too many control frames"));
         }

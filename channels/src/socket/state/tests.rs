@@ -57,6 +57,10 @@ fn joined() -> TestState {
     state
 }
 
+fn unmatched(event: &str) -> Refused {
+    Refused::Unmatched { event: event.into() }
+}
+
 fn error(topic: &str, refs: Refs, why: Refused) -> Action<&'static str> {
     Action::ReplyError { topic: topic.into(), refs, why }
 }
@@ -69,9 +73,9 @@ fn ended(join_ref: &str, crashed: bool) -> Action<&'static str> {
 fn messages_that_the_socket_answers_itself() {
     let table = [
         ("phoenix", "heartbeat", Action::ReplyOk { topic: "phoenix".into(), refs: refs(None, "9") }),
-        ("phoenix", "other", error("phoenix", refs(None, "9"), Refused::Unmatched)),
-        ("nowhere", "phx_join", error("nowhere", refs(None, "9"), Refused::Unmatched)),
-        ("room:b", "shout", error("room:b", refs(None, "9"), Refused::Unmatched)),
+        ("phoenix", "other", error("phoenix", refs(None, "9"), unmatched("other"))),
+        ("nowhere", "phx_join", error("nowhere", refs(None, "9"), unmatched("phx_join"))),
+        ("room:b", "shout", error("room:b", refs(None, "9"), unmatched("shout"))),
         ("room:b", "phx_leave", Action::ReplyOk { topic: "room:b".into(), refs: refs(Some("3"), "9") }),
     ];
     for (topic, event, want) in table {
@@ -116,10 +120,7 @@ fn a_refused_join_is_no_channel() {
     join(&mut state, "2", "room:b", 2, "two");
     state.refused(2);
     assert_eq!(state.ended(2, now()), Action::Nothing);
-    assert_eq!(
-        send(&mut state, None, "9", "room:b", "x"),
-        error("room:b", refs(None, "9"), Refused::Unmatched)
-    );
+    assert_eq!(send(&mut state, None, "9", "room:b", "x"), error("room:b", refs(None, "9"), unmatched("x")));
 }
 
 #[test]
@@ -247,7 +248,7 @@ fn what_is_no_crash_is_no_restart() {
     assert_eq!(state.ended(1, now()), ended("1", false));
 
     let (mut state, _) = joined_again();
-    state.given_up(1);
+    assert_eq!(state.given_up(1).as_deref(), Some("room:a"));
     assert_eq!(state.ended(1, now()), ended("1", true));
 
     let (mut state, _) = joined_again();

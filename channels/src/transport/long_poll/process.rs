@@ -191,7 +191,7 @@ impl Open {
         loop {
             match self.polls.step(!session.is_busy(), session.may_read(), now) {
                 Step::Wait => return Ok(()),
-                Step::Line(Line::Frame(frame)) => session.frame(ctx, frame)?,
+                Step::Line(Line::Frame(frame)) => session.frame(ctx, frame, Instant::from_std(now))?,
                 Step::Line(Line::End(end)) => return Err(end),
                 Step::Done(done) => drop(done.answer.send(Published::Handled)),
             }

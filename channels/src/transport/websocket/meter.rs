@@ -90,6 +90,11 @@ impl FrameMeter {
         }
     }
 
+    /// Counts a message that came by itself, as one frame and nothing else, without being fed.
+    pub(super) fn count_message(&mut self) {
+        self.frames = self.frames.saturating_add(1);
+    }
+
     /// Takes one of the messages that have come whole: the layer above has read it.
     pub(super) fn take_message(&mut self) {
         self.whole = self.whole.saturating_sub(1);

@@ -1,14 +1,16 @@
 //! The reading half of a WebSocket: tungstenite while something of the client is under way, and nothing while not.
 //!
 //! Tungstenite has a read buffer, a write buffer and much to remember. A connection whose client has said all it has
-//! to say needs none of it: it is made anew for what arrives next, from bytes that were read onto the stack. Its pongs
-//! and close frames go through its own write buffer, so it writes only between two whole frames of ours.
+//! to say needs none of it: what arrives next is read onto the stack. Almost always that is one message, whole, and it is
+//! taken from there (`single.rs`); for anything else tungstenite is made anew, from these bytes. Its pongs and close
+//! frames go through its own write buffer, so it writes only between two whole frames of ours.
 
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::CloseFrame;
@@ -16,6 +18,8 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::meter::{Arrived, FrameMeter};
+use super::single::single;
+use crate::serializer::Frame;
 use crate::socket::Limits;
 
 /// What is read at once.
@@ -37,6 +41,17 @@ pub(super) struct Reader {
     /// A pong may wait to be written, whole or in part.
     owes_pong: bool,
     codec: Option<Box<WebSocketContext>>,
+}
+
+/// A message of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Incoming {
+    Data(Frame),
+    /// It is answered at the next read.
+    Ping(Bytes),
+    Pong(Bytes),
+    /// As a ping.
+    Close,
 }
 
 /// The configuration of tungstenite for these limits. It allocates `read_bytes` at once.
@@ -92,7 +107,7 @@ impl Reader {
         io: &mut I,
         cx: &mut TaskContext<'_>,
         limits: &Limits,
-    ) -> Poll<Result<Message, Error>>
+    ) -> Poll<Result<Incoming, Error>>
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
@@ -104,6 +119,12 @@ impl Reader {
             ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
             if read.filled().is_empty() {
                 return Poll::Ready(Err(ProtocolError::ResetWithoutClosingHandshake.into()));
+            }
+            if self.fragments_max > 0
+                && let Some(frame) = single(read.filled_mut(), limits.frame_bytes_max)
+            {
+                self.meter.count_message();
+                return Poll::Ready(Ok(Incoming::Data(frame)));
             }
             self.begin(read.filled(), limits);
         }
@@ -118,7 +139,7 @@ impl Reader {
         self.meter.take_message();
         self.owes_pong |= message.is_ping();
         self.rest();
-        Poll::Ready(Ok(message))
+        Poll::Ready(Ok(Incoming::of(message)))
     }
 
     /// Writes the pong that is owed, if one is; ready when none is and frames of ours may be written.
@@ -169,6 +190,22 @@ impl Reader {
     fn rest(&mut self) {
         if self.meter.is_empty() && !self.owes_pong && !self.is_closed() {
             self.codec = None;
+        }
+    }
+}
+
+impl Incoming {
+    fn of(message: Message) -> Self {
+        match message {
+            Message::Text(text) => {
+                let text = Bytes::from(text).try_into().expect("invariant: a text message is UTF-8");
+                Self::Data(Frame::Text(text))
+            }
+            Message::Binary(bytes) => Self::Data(Frame::Binary(bytes)),
+            Message::Ping(payload) => Self::Ping(payload),
+            Message::Pong(payload) => Self::Pong(payload),
+            Message::Close(_) => Self::Close,
+            Message::Frame(_) => unreachable!("invariant: tungstenite reads messages, not frames"),
         }
     }
 }
