@@ -3,6 +3,7 @@
 mod faults;
 mod global;
 mod groups;
+mod hostile;
 mod long_poll;
 mod nodes;
 mod pubsub;

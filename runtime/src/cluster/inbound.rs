@@ -106,10 +106,10 @@ impl Inbound {
         }
     }
 
-    /// Takes frames of the node from now on.
+    /// Takes frames of the node from now on. An incarnation is drawn by one node: who says to be of another's is not listened to.
     pub(super) fn admit(&self, id: &NodeId) {
-        let sender = Sender { id: id.clone(), partial_bytes: 0 };
-        self.state.lock().senders.insert(id.incarnation(), sender);
+        let mut state = self.state.lock();
+        state.senders.entry(id.incarnation()).or_insert_with(|| Sender { id: id.clone(), partial_bytes: 0 });
     }
 
     /// Takes no more frames of the node. What was incomplete is dropped; should it come back, there is a gap.
@@ -117,6 +117,9 @@ impl Inbound {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let life = id.incarnation();
+        if state.is_anothers(id) {
+            return;
+        }
         let mut subjects = std::mem::take(&mut state.subjects);
         for incoming in subjects.values_mut().filter_map(|streams| streams.get_mut(&life)) {
             state.clear(life, incoming);
@@ -128,7 +131,11 @@ impl Inbound {
 
     /// Forgets a life that is over.
     pub(super) fn forget(&self, id: &NodeId) {
-        for streams in self.state.lock().subjects.values_mut() {
+        let mut state = self.state.lock();
+        if state.is_anothers(id) {
+            return;
+        }
+        for streams in state.subjects.values_mut() {
             streams.remove(&id.incarnation());
         }
     }
@@ -361,6 +368,11 @@ impl Inbound {
 }
 
 impl State {
+    /// Whether a node of another name was admitted with the same incarnation.
+    fn is_anothers(&self, id: &NodeId) -> bool {
+        self.senders.get(&id.incarnation()).is_some_and(|sender| sender.id != *id)
+    }
+
     /// Notes whether something of the stream waits; whether it is the first of the lane.
     fn note_waiting(&mut self, subject: &Subject, life: Incarnation) -> bool {
         let key = (subject.clone(), life);

@@ -202,6 +202,24 @@ async fn frames_of_strangers_are_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_the_incarnation_of_another_is_not_heard_and_takes_nothing_along() {
+    let hub = LocalHub::new();
+    let (a, b) = (node(&hub, "a", 1).await, node(&hub, "b", 2).await);
+    settle().await;
+    let (_a, at_a) = subscribe(&a, pubsub());
+    b.publish(pubsub(), b"before").unwrap();
+    let stranger = node(&hub, "x", 2).await;
+    settle().await;
+    stranger.publish(pubsub(), b"psst").unwrap();
+    b.publish(pubsub(), b"beside").unwrap();
+    stranger.stop().await;
+    settle().await;
+    b.publish(pubsub(), b"after").unwrap();
+    settle().await;
+    assert_eq!(take(&at_a), ["before", "beside", "after"].map(|said| payload(&b, said)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_whose_process_is_killed_goes_on() {
     let hub = LocalHub::new();
     let (a, b) = (Node::new(local(&hub, "a", 1), &NodeOptions::new()).unwrap(), node(&hub, "b", 2).await);
