@@ -40,6 +40,7 @@ mod switchboard;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -66,14 +67,17 @@ use crate::engine::{Engine, Lane, PublishError};
 use crate::name::{Name, NameError};
 use crate::node::{NodeId, NodeName};
 use crate::process::{Context, OnDrop, Outbox};
-use crate::supervisor::{ChildSpec, Restart, Supervisor};
+use crate::supervisor::{ChildSpec, Restart, Shutdown, Supervisor};
 use remote::Remote;
 use service::Wake;
-use switchboard::Switchboard;
+use switchboard::{STOP_TIME, Switchboard};
 
 /// The smallest [`max_payload`](crate::engine::Caps) of an engine, in bytes: what is in front of a payload has room in it, and
 /// some of the payload.
 const MAX_PAYLOAD_MIN: usize = 1_024;
+
+/// How long a supervisor waits for the node to leave: longer than its engine may take to write the goodbye.
+const LEAVE_TIME_MAX: Duration = STOP_TIME.saturating_add(Duration::from_secs(3));
 
 /// This node of a cluster; cheap to clone, all clones are the same node.
 ///
@@ -161,7 +165,8 @@ impl Node {
     }
 
     /// The node's process, for a supervisor. It is restarted if it crashes, which nobody else notices. When it is shut down, the node leaves:
-    /// the others see it go at once, its engine stops, and its life is over; it can't be started again.
+    /// the others see it go at once, its engine stops, and its life is over; it can't be started again. Its supervisor waits until the engine
+    /// has written the goodbye, so a program that stops its tree before it ends loses none.
     pub fn child_spec(&self) -> ChildSpec {
         let node = self.clone();
         ChildSpec::new("node", move |spawner| {
@@ -172,6 +177,7 @@ impl Node {
             }
         })
         .restart(Restart::Transient)
+        .shutdown(Shutdown::After(LEAVE_TIME_MAX))
     }
 
     /// Makes a node and starts it under a supervisor of its own, which lives until [`stop`](Self::stop).
@@ -189,6 +195,12 @@ impl Node {
     }
 
     /// Leaves the cluster, at once for all others, and stops the engine. For this node all others are down from now on.
+    ///
+    /// It returns once the engine has written the goodbye, which takes 2 s at most: if the engine is gone by then, the others see
+    /// the node leave by its silence.
+    ///
+    /// # Cancel safety
+    /// Dropped, the node may not have left yet; call it again.
     pub async fn stop(&self) {
         let tree = self.board.tree.lock().take();
         let service = self.board.service.lock().clone();
@@ -200,7 +212,7 @@ impl Node {
                 service.wait().await;
             }
         }
-        self.board.leave();
+        self.board.leave().await;
     }
 
     /// Who this is.

@@ -21,6 +21,7 @@ pub mod redis;
 pub mod sim;
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,10 +110,15 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     /// Turning it off may linger for some seconds, so that a topic that is left and joined in turn costs nothing.
     fn set_interest(&self, subject: &Subject, wanted: bool);
 
-    /// Stops: nothing is sent or received from now on, and connections are closed once what was taken is written or `deadline`
-    /// has passed.
-    fn stop(&self, deadline: Duration);
+    /// Stops: nothing is taken or received from this call on, and connections are closed once what was taken is written or
+    /// `deadline` has passed. Whoever ends the program waits for that with what is returned; it never takes longer than the deadline.
+    ///
+    /// A second call waits for the end of the first.
+    fn stop(&self, deadline: Duration) -> Stopping;
 }
+
+/// Waits until an engine that was told to stop has come to its end. Dropped, it stops all the same.
+pub type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where an engine delivers. Called from the engine's own tasks, for one lane in one at a time: it must not wait. If it panics,
 /// the event is lost and the engine goes on.

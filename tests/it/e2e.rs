@@ -15,6 +15,7 @@ mod footprint;
 mod golden;
 mod in_axum;
 mod instructions;
+mod measured;
 mod nodes;
 mod phoenix_js;
 mod presence;

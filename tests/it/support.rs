@@ -198,6 +198,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Client<I> {
         }
     }
 
+    /// Reads up to the end of the connection, so that a close is answered.
+    pub(crate) async fn read_to_end(&mut self) {
+        while let Some(Ok(_)) = within("the end", self.next()).await {}
+    }
+
     /// Shows that the connection works, with nothing unread before.
     pub(crate) async fn assert_alive(&mut self) {
         let reference = self.push(Value::Null, "phoenix", "heartbeat", json!({})).await;

@@ -39,11 +39,11 @@ pub(super) async fn run(mut ctx: Context<Wake>, node: Node, ready: ReplyTo<()>) 
             // One look serves for all that wait.
             Err(_) | Ok(Received::Message(Wake::Look)) => {}
             Ok(Received::Message(Wake::Leave)) => {
-                board.leave();
+                board.leave().await;
                 return ExitReason::Normal;
             }
             Ok(Received::Info(Info::Exit(exit))) if Some(exit.from) == ctx.parent() => {
-                board.leave();
+                board.leave().await;
                 return exit.reason;
             }
             Ok(Received::Info(Info::Exit(exit))) if !exit.reason.is_normal() => return exit.reason,

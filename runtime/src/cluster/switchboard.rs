@@ -33,7 +33,7 @@ use crate::telemetry;
 const BEAT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long the engine may take to write what was taken, at the end.
-const STOP_TIME: Duration = Duration::from_secs(2);
+pub(super) const STOP_TIME: Duration = Duration::from_secs(2);
 
 pub(super) struct Switchboard {
     own: NodeId,
@@ -137,17 +137,18 @@ impl Switchboard {
         self.beat();
     }
 
-    /// Says goodbye and stops.
-    pub(super) fn leave(&self) {
+    /// Says goodbye and stops: at once for this node, and over once the goodbye is written or [`STOP_TIME`] has passed.
+    pub(super) async fn leave(&self) {
         if self.has_left.swap(true, Ordering::AcqRel) {
             return;
         }
         // If the link is down, the others will see it by the silence.
         drop(self.publish_subject(&Subject::Heartbeats, &[], &Beat::Leave.encode()));
-        self.engine.stop(STOP_TIME);
+        let stopping = self.engine.stop(STOP_TIME);
         self.members.step(Membership::leave);
         self.tell();
         self.counters.report();
+        stopping.await;
     }
 
     pub(super) fn has_left(&self) -> bool {

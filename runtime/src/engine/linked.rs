@@ -25,8 +25,10 @@ pub use outbound::{FRAME_AGE_MAX, OUTBOUND_BYTES_MAX, OUTBOUND_FRAMES_MAX};
 pub use safeguard::Safeguard;
 pub(super) use safeguard::missing;
 use session::{Session, Slot};
+use tokio::sync::watch;
+use tokio::time::timeout_at;
 
-use super::{Lane, PublishError, Receiver, Subject};
+use super::{Lane, PublishError, Receiver, Stopping, Subject};
 use crate::node::{ClusterName, NodeId};
 
 /// A broker that links can be made to.
@@ -82,6 +84,8 @@ pub(super) struct Linked {
     control: Arc<Link>,
     data: Arc<Link>,
     slot: Slot,
+    /// Never changes; it is closed once both sessions are over.
+    sessions: watch::Receiver<()>,
 }
 
 impl Linked {
@@ -94,6 +98,7 @@ impl Linked {
         let (control, data) = (broker.connect(Lane::Control).await?, broker.connect(Lane::Data).await?);
         let payload_max = control.payload_max().min(data.payload_max());
         let (broker, slot) = (Arc::new(broker), Slot::default());
+        let (running, sessions) = watch::channel(());
         let link = |lane, wire| {
             let link = Arc::new(Link::new(node.clone(), lane, payload_max));
             let session = Session {
@@ -103,6 +108,7 @@ impl Linked {
                 link: link.clone(),
                 slot: slot.clone(),
                 payload_max,
+                _running: running.clone(),
             };
             // It is there already: whoever has connected can publish.
             link.up(payload_max);
@@ -110,7 +116,7 @@ impl Linked {
             link
         };
         let (control, data) = (link(Lane::Control, control), link(Lane::Data, data));
-        Ok(Self { node, payload_max, control, data, slot })
+        Ok(Self { node, payload_max, control, data, slot, sessions })
     }
 
     pub(super) fn node(&self) -> &NodeId {
@@ -143,11 +149,15 @@ impl Linked {
         }
     }
 
-    pub(super) fn stop(&self, deadline: Duration) {
-        self.control.stop(deadline);
-        self.data.stop(deadline);
+    pub(super) fn stop(&self, deadline: Duration) -> Stopping {
+        let end = self.control.stop(deadline).max(self.data.stop(deadline));
         let receiver = self.slot.lock().take();
         drop(receiver);
+        let mut sessions = self.sessions.clone();
+        Box::pin(async move {
+            // A session that asks its broker something can be late.
+            let _ = timeout_at(end, sessions.changed()).await;
+        })
     }
 
     fn link(&self, subject: &Subject) -> &Link {
@@ -160,7 +170,7 @@ impl Linked {
 
 impl Drop for Linked {
     fn drop(&mut self) {
-        self.stop(Duration::ZERO);
+        drop(self.stop(Duration::ZERO));
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 
 use super::courier::Courier;
-use super::{Caps, Engine, Event, Lane, PublishError, Receiver, Subject};
+use super::{Caps, Engine, Event, Lane, PublishError, Receiver, Stopping, Subject};
 use crate::node::NodeId;
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -150,10 +150,11 @@ impl Engine for Local {
         }
     }
 
-    fn stop(&self, _: Duration) {
+    fn stop(&self, _: Duration) -> Stopping {
         self.stopped.store(true, Ordering::SeqCst);
         self.leave();
         self.member.courier.close();
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use wire::{NatsWire, Watch};
 
 use super::linked::{Broker, Linked};
-use super::{Caps, Engine, Lane, PublishError, Receiver, Subject};
+use super::{Caps, Engine, Lane, PublishError, Receiver, Stopping, Subject};
 use crate::node::NodeId;
 
 /// The client takes a connection for dead when three pings in a row have found no answer: after 2.7 s, so that a link which
@@ -168,7 +168,7 @@ impl Engine for Nats {
         self.0.set_interest(subject, wanted);
     }
 
-    fn stop(&self, deadline: Duration) {
-        self.0.stop(deadline);
+    fn stop(&self, deadline: Duration) -> Stopping {
+        self.0.stop(deadline)
     }
 }

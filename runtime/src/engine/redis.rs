@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use wire::{Inbox, RedisWire};
 
 use super::linked::{Broker, Linked};
-use super::{Caps, Engine, Lane, PublishError, Receiver, Subject};
+use super::{Caps, Engine, Lane, PublishError, Receiver, Stopping, Subject};
 use crate::node::NodeId;
 
 /// The largest frame that [`Redis`] takes, in bytes: NATS's default. Redis itself takes 512 MB, and closes the connection of a
@@ -120,7 +120,7 @@ impl Engine for Redis {
         self.0.set_interest(subject, wanted);
     }
 
-    fn stop(&self, deadline: Duration) {
-        self.0.stop(deadline);
+    fn stop(&self, deadline: Duration) -> Stopping {
+        self.0.stop(deadline)
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::courier::hand_over;
-use super::{Caps, Engine, Event, Lane, PublishError, Receiver, Subject};
+use super::{Caps, Engine, Event, Lane, PublishError, Receiver, Stopping, Subject};
 use crate::clock;
 use crate::node::NodeId;
 use crate::sync::Mutex;
@@ -188,7 +188,14 @@ impl Engine for SimEngine {
         self.sim.control(|network, _| network.set_interest(&self.node, subject, wanted));
     }
 
-    fn stop(&self, _: Duration) {
+    fn stop(&self, _: Duration) -> Stopping {
+        self.leave();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl SimEngine {
+    fn leave(&self) {
         let receiver = self.sim.0.with(|state, _| {
             state.network.leave(&self.node);
             state.links.retain(|(node, _), _| *node != self.node);
@@ -200,7 +207,7 @@ impl Engine for SimEngine {
 
 impl Drop for SimEngine {
     fn drop(&mut self) {
-        self.stop(Duration::ZERO);
+        self.leave();
     }
 }
 

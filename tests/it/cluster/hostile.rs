@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use heronry::cluster::{Exported, MacKey, NodeEvent, NodeOptions, RemoteRef};
-use heronry::engine::{Caps, Engine, Local, LocalHub, PublishError, Receiver, ReceiverPanicked, Subject};
+use heronry::engine::{
+    Caps, Engine, Local, LocalHub, PublishError, Receiver, ReceiverPanicked, Stopping, Subject,
+};
 use heronry::node::NodeId;
 use heronry::prelude::*;
 use heronry::process::ProcessCrashed;
@@ -61,8 +63,8 @@ impl Engine for Tapped {
         self.engine.set_interest(subject, wanted);
     }
 
-    fn stop(&self, deadline: Duration) {
-        self.engine.stop(deadline);
+    fn stop(&self, deadline: Duration) -> Stopping {
+        self.engine.stop(deadline)
     }
 }
 

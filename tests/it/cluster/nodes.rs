@@ -50,7 +50,7 @@ async fn a_node_that_dies_is_down_after_its_silence() {
     sleep(Duration::from_secs(600)).await;
     assert_eq!(take(&told), [NodeEvent::Up(b.id().clone())]);
     // Without a word, as a machine does that loses its power.
-    engine.stop(Duration::ZERO);
+    engine.stop(Duration::ZERO).await;
     let dead = Instant::now();
     while !a.nodes().is_empty() {
         sleep(Duration::from_millis(10)).await;
@@ -80,7 +80,7 @@ async fn a_restarted_node_replaces_its_old_life() {
                 assert_eq!(told, [NodeEvent::Down(old.clone()), NodeEvent::PermDown(old), up]);
             }
         }
-        engine.stop(Duration::ZERO);
+        engine.stop(Duration::ZERO).await;
     }
 }
 

@@ -125,6 +125,7 @@ async fn engines_come_back_after_a_killed_broker() -> Outcome {
         assert_receive!(up, _);
         faults::what_a_dead_broker_did_not_take_is_not_sent_to_the_next(&lab, &lab).await;
         faults::an_engine_stops_without_its_broker(&lab, &lab).await;
+        faults::an_engine_stops_in_time_although_its_broker_stands_still(&lab, &lab).await;
     }
     Ok(())
 }
@@ -299,7 +300,7 @@ async fn engines_that_are_stopped_leave_nothing_behind() -> Outcome {
             let engine = lab.engine(node("a", life)).await;
             engine.set_interest(&Subject::Tracker(1, 1), true);
             if life % 2 == 0 {
-                engine.stop(Duration::from_millis(10));
+                drop(engine.stop(Duration::from_millis(10)));
             }
         }
         let survivor = Node::start(&lab, node("b", 1)).await;

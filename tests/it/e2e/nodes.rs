@@ -1,13 +1,19 @@
 //! Three nodes, three processes: what each client is told when nodes and the broker between them are killed and stopped.
 //!
-//! The times are those that are promised: 5 s until a node that is silent is down, 3 s to heal.
+//! The times are those that are promised: 5 s until a node that is silent is down, 3 s to heal. What was measured is in
+//! `bench/results/failures.md`.
+
+mod goodbye;
+mod member;
+mod observer;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use member::Member;
+use serde_json::json;
 use tests::{BrokerProcess, ServerProcess, find_nats_servers, find_redis_server, release_binary};
 use tokio::time::{Instant, sleep};
 
@@ -18,47 +24,38 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 /// Silence makes a node down after 5 s; a heartbeat before that is up to 1 s old.
 const DOWN_WITHIN: Duration = Duration::from_millis(6_500);
 const HEALED_WITHIN: Duration = Duration::from_secs(3);
-/// 200 ms are promised; the machine of the tests may be at something else.
-const LEFT_WITHIN: Duration = Duration::from_secs(1);
 /// Longer than silence is borne.
 const LONG_SILENCE: Duration = Duration::from_secs(7);
-const TOPIC: &str = "presence:lobby";
 const RESTARTS: usize = 100;
+const CLUSTER: &str = "e2e";
 
 struct Nodes {
+    /// What its broker is, for people.
+    over: &'static str,
     engine: String,
     broker: BrokerProcess,
     nodes: Vec<ServerProcess>,
-}
-
-/// A member of the topic, and what it was told of the others.
-struct Member {
-    client: Client,
-    /// The keys that are there, by the state and all diffs so far.
-    told: BTreeSet<String>,
-    /// Every key that joined or left since the state, in order: `+key`, `-key`.
-    changes: Vec<String>,
 }
 
 impl Nodes {
     async fn nats() -> Outcome<Self> {
         let program = find_nats_servers().pop().ok_or_else(|| missing("nats-server"))?;
         let broker = BrokerProcess::nats(&program, &[]).await?;
-        Self::over(format!("nats://{}", broker.addr()), broker).await
+        Self::over("NATS", format!("nats://{}", broker.addr()), broker).await
     }
 
     async fn redis() -> Outcome<Self> {
         let program: PathBuf = find_redis_server().ok_or_else(|| missing("redis-server"))?;
         let broker = BrokerProcess::redis(&program, &[]).await?;
-        Self::over(format!("redis://{}", broker.addr()), broker).await
+        Self::over("Redis", format!("redis://{}", broker.addr()), broker).await
     }
 
-    async fn over(engine: String, broker: BrokerProcess) -> Outcome<Self> {
+    async fn over(over: &'static str, engine: String, broker: BrokerProcess) -> Outcome<Self> {
         let mut nodes = Vec::new();
         for name in ["a", "b", "c"] {
             nodes.push(node(&engine, name).await?);
         }
-        Ok(Self { engine, broker, nodes })
+        Ok(Self { over, engine, broker, nodes })
     }
 
     async fn member(&self, at: usize, user: &str) -> Outcome<Member> {
@@ -71,83 +68,12 @@ fn missing(program: &str) -> Failure {
 }
 
 async fn node(engine: &str, name: &str) -> Outcome<ServerProcess> {
-    let args = ["--port", "0", "--node", name, "--cluster", "e2e", "--engine", engine];
+    let args = ["--port", "0", "--node", name, "--cluster", CLUSTER, "--engine", engine];
     Ok(ServerProcess::start(release_binary("conformance")?, args, "listening on ", READY_WITHIN).await?)
 }
 
 fn addr(node: &ServerProcess) -> SocketAddr {
     node.ready().parse().expect("the server says where it listens")
-}
-
-impl Member {
-    async fn join(node: &ServerProcess, user: &str) -> Outcome<Self> {
-        let mut client = Client::connect(addr(node), &format!("user_id={user}")).await;
-        client.join(TOPIC).await;
-        let mut member = Self { client, told: BTreeSet::new(), changes: Vec::new() };
-        while !member.told.contains(user) {
-            let frame = member.client.frame().await;
-            member.take(&frame);
-        }
-        Ok(member)
-    }
-
-    fn take(&mut self, frame: &Value) {
-        let keys = |value: &Value| value.as_object().map_or(Vec::new(), |map| map.keys().cloned().collect());
-        match frame[3].as_str() {
-            Some("presence_state") => self.told.extend(keys(&frame[4])),
-            Some("presence_diff") => {
-                for key in keys(&frame[4]["leaves"]) {
-                    self.told.remove(&key);
-                    self.changes.push(format!("-{key}"));
-                }
-                for key in keys(&frame[4]["joins"]) {
-                    self.changes.push(format!("+{key}"));
-                    self.told.insert(key);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Waits until it has been told of these members and no others; how long that took.
-    async fn sees(&mut self, keys: &[&str], within: Duration) -> Outcome<Duration> {
-        let (start, wanted) =
-            (Instant::now(), keys.iter().map(|&key| key.to_owned()).collect::<BTreeSet<_>>());
-        while self.told != wanted {
-            let left = within.saturating_sub(start.elapsed());
-            let Ok(frame) = tokio::time::timeout(left, self.client.frame()).await else {
-                let told = &self.told;
-                return Err(Failure(format!("after {within:?} told of {told:?}, wanted {wanted:?}")));
-            };
-            self.take(&frame);
-        }
-        Ok(start.elapsed())
-    }
-
-    /// Takes what is told during this time.
-    async fn listen(&mut self, time: Duration) {
-        let until = Instant::now() + time;
-        while let Ok(frame) = tokio::time::timeout_at(until, self.client.frame()).await {
-            self.take(&frame);
-        }
-    }
-
-    /// What its server lists.
-    async fn lists(&mut self) -> BTreeSet<String> {
-        let reference = self.client.push("1".into(), TOPIC, "list", json!({})).await;
-        loop {
-            let frame = self.client.frame().await;
-            self.take(&frame);
-            if frame[3] == "phx_reply" && frame[1] == reference.as_str() {
-                let list = frame[4]["response"].as_object().expect("a list is an object");
-                return list.keys().cloned().collect();
-            }
-        }
-    }
-
-    fn changes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.changes)
-    }
 }
 
 async fn all_see(members: &mut [Member], keys: &[&str], within: Duration) -> Outcome {
@@ -185,17 +111,12 @@ async fn a_node_is_killed_stopped_and_comes_back(mut nodes: Nodes) -> Outcome {
     all_see(&mut members, &["a", "b", "c"], HEALED_WITHIN).await?;
     assert_eq!(members[0].changes(), ["+c"]);
 
-    // Told to end: at once.
-    nodes.nodes[2].terminate()?;
-    members.truncate(2);
-    all_see(&mut members, &["a", "b"], LEFT_WITHIN).await?;
-    assert_eq!(members[0].changes(), ["-c"]);
-
     // Stopped for longer than silence is borne, then going on: gone and back, once.
     nodes.nodes[1].pause()?;
-    members[0].sees(&["a"], DOWN_WITHIN).await?;
+    members.swap(1, 2);
+    all_see(&mut members[..2], &["a", "c"], DOWN_WITHIN).await?;
     nodes.nodes[1].resume()?;
-    all_see(&mut members, &["a", "b"], HEALED_WITHIN).await?;
+    all_see(&mut members, &["a", "b", "c"], HEALED_WITHIN).await?;
     members[0].listen(Duration::from_secs(1)).await;
     assert_eq!(members[0].changes(), ["-b", "+b"]);
     Ok(())

@@ -97,17 +97,21 @@ impl Link {
         self.control.notify_one();
     }
 
-    pub(super) fn stop(&self, deadline: Duration) {
-        {
+    /// Stops it, unless it was; when it has to end.
+    pub(super) fn stop(&self, deadline: Duration) -> Instant {
+        let end = {
             let mut state = self.state.lock();
-            if state.is_stopping() {
-                return;
+            match state.phase {
+                Phase::Stopping(end) => return end,
+                Phase::Down | Phase::Up => {}
             }
-            let end = clock::now().checked_add(deadline);
-            state.phase = Phase::Stopping(end.unwrap_or_else(clock::now));
-        }
+            let end = clock::now().checked_add(deadline).unwrap_or_else(clock::now);
+            state.phase = Phase::Stopping(end);
+            end
+        };
         self.outgoing.notify_one();
         self.control.notify_one();
+        end
     }
 
     /// When it has to end, once it was stopped.

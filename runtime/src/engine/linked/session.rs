@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::task::coop::consume_budget;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout, timeout_at};
 
@@ -46,6 +47,8 @@ pub(super) struct Session<B: Broker> {
     pub(super) slot: Slot,
     /// No frame may be larger, whatever the broker of the day allows.
     pub(super) payload_max: usize,
+    /// Whoever stops the engine waits until this is dropped.
+    pub(super) _running: watch::Sender<()>,
 }
 
 impl<B: Broker> Session<B> {

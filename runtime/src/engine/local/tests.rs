@@ -70,7 +70,7 @@ async fn a_stopped_engine_takes_and_gives_nothing_and_is_forgotten() {
     let hub = LocalHub::new();
     let (a, told) = started(node("a", 1), &hub);
     let (b, _) = started(node("b", 1), &hub);
-    a.stop(Duration::ZERO);
+    a.stop(Duration::ZERO).await;
     assert_eq!(a.publish(&Subject::Heartbeats, Bytes::new()), Err(PublishError::Stopped));
     b.publish(&Subject::Heartbeats, "late".into()).unwrap();
     let (tell, again) = channel();

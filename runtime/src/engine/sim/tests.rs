@@ -215,7 +215,7 @@ async fn an_engine_that_is_dropped_has_left() {
     let sim = Sim::new(1, PERFECT);
     let engine = sim.engine(node("a"));
     assert!(sim.control(|network, _| network.has(&node("a"))));
-    engine.stop(Duration::ZERO);
+    engine.stop(Duration::ZERO).await;
     assert_eq!(engine.publish(&Subject::Heartbeats, number(1)), Err(PublishError::Stopped));
     drop(engine);
     assert!(!sim.control(|network, _| network.has(&node("a"))));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use heronry::engine::{Event, Lane, PublishError, ShardId, Subject};
 use tokio::time::{Instant, sleep};
 
-use super::{Broker, Lab, Listener, Node, node};
+use super::{Broker, Lab, Listener, Node, PATIENCE, node};
 
 /// Within this a dead broker is noticed, and within this all is well again once it is back.
 const NOTICED_WITHIN: Duration = Duration::from_secs(3);
@@ -167,12 +167,32 @@ pub async fn an_engine_stops_without_its_broker(lab: &impl Lab, broker: &impl Br
     let a = Node::start(lab, node("end-a", 1)).await;
     broker.kill().await;
     until_all(&a.told, Event::Down).await;
-    a.engine.stop(Duration::from_secs(1));
+    let before = Instant::now();
+    a.engine.stop(PATIENCE).await;
+    assert!(before.elapsed() < Duration::from_secs(1), "there is nothing to wait for");
     assert_eq!(a.engine.publish(&shard(), "late".into()), Err(PublishError::Stopped));
     a.told.forget();
     broker.start().await;
     sleep(Duration::from_secs(2)).await;
     assert!(a.told.events().is_empty());
+}
+
+/// Whoever ends the program waits for no longer than was said, although what was taken can't be written.
+///
+/// # Panics
+/// If it is not so.
+pub async fn an_engine_stops_in_time_although_its_broker_stands_still(lab: &impl Lab, broker: &impl Broker) {
+    let a = Node::start(lab, node("still-a", 1)).await;
+    broker.pause();
+    let large = "x".repeat(a.engine.caps().max_payload);
+    // More than sockets hold.
+    let taken = (0..15).filter(|_| a.engine.publish(&shard(), large.clone().into()).is_ok()).count();
+    assert_eq!(taken, 15);
+    let (deadline, before) = (Duration::from_millis(500), Instant::now());
+    a.engine.stop(deadline).await;
+    let took = before.elapsed();
+    broker.resume();
+    assert!(took >= deadline && took < deadline * 3, "{took:?}");
 }
 
 /// What this process holds, or 0 where that is not known.

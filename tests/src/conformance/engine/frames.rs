@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use heronry::engine::{Event, Lane, PublishError, SHARDS, ShardId, Subject};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{LINGER_MAX, Lab, Listener, Node, node};
 
@@ -164,7 +164,7 @@ pub async fn an_inbox_is_of_one_node_in_one_life(lab: &impl Lab) {
             let frame = Event::Frame { subject: inbox, frame: format!("to {id}").into() };
             assert_eq!(to.told.events(), [frame]);
         }
-        nodes.iter().for_each(|node| node.engine.stop(Duration::ZERO));
+        nodes.iter().for_each(|node| drop(node.engine.stop(Duration::ZERO)));
     }
 }
 
@@ -237,16 +237,19 @@ pub async fn what_was_taken_before_the_end_is_sent_and_nothing_after_it(lab: &im
     b.hears(&to_b, &a).await;
     a.hears(&to_a, &b).await;
     (0..100).for_each(|n| a.publish(&to_b, n.to_string()));
-    a.engine.stop(Duration::from_secs(5));
+    let stopping = a.engine.stop(Duration::from_secs(5));
     let refused =
         [a.engine.publish(&to_b, "late".into()), a.engine.publish(&Subject::Heartbeats, "late".into())];
     assert_eq!(refused, [Err(PublishError::Stopped), Err(PublishError::Stopped)]);
+    let before = Instant::now();
+    stopping.await;
+    assert!(before.elapsed() < Duration::from_secs(4), "all is written long before the deadline");
     b.told.until("what was taken", |told| told.frames(&to_b).len() == 100).await;
     a.told.forget();
     b.publish(&to_a, "nobody is there");
     let again = Listener::to(&*a.engine);
     a.engine.set_interest(&shard(1), true);
-    a.engine.stop(Duration::from_secs(5));
+    a.engine.stop(Duration::from_secs(5)).await;
     sleep(Duration::from_millis(200)).await;
     assert!(a.told.events().is_empty() && again.events().is_empty());
     assert_eq!(b.told.frames(&to_b).len(), 100);
