@@ -47,7 +47,7 @@ use bytes::Bytes;
 pub use channel::Channel;
 pub use events::{
     ClusterFull, ClusterOverrun, Dropped, EngineLink, FramesDropped, Gaps, NameConflict, NameTaken, NodeDown,
-    NodeEvent, NodeUp, RemoteMessageUnfit,
+    NodeEvent, NodeUp, RemoteLimit, RemoteLimited, RemoteMessageUnfit,
 };
 pub use global::{GLOBAL_NAMES_MAX, Global, GlobalError, NameLost};
 pub use groups::{GROUP_JOINS_MAX, GROUP_MEMBERS_MAX, GroupError, GroupEvent, GroupMonitor, Groups};

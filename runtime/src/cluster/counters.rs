@@ -1,7 +1,7 @@
-//! What went wrong on the way in, counted where it happens and told now and then: a flood of bad frames must not become a flood
+//! What went wrong on the way in, or did not fit, counted where it happens and told now and then: a flood of bad frames must not become a flood
 //! of events.
 
-use super::events::{Dropped, FramesDropped, Gaps};
+use super::events::{Dropped, FramesDropped, Gaps, RemoteLimit, RemoteLimited};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::telemetry;
 
@@ -9,11 +9,16 @@ use crate::telemetry;
 pub(super) struct Counters {
     dropped: [AtomicU64; Dropped::ALL.len()],
     gaps: AtomicU64,
+    limited: [AtomicU64; RemoteLimit::ALL.len()],
 }
 
 impl Counters {
     pub(super) fn new() -> Self {
-        Self { dropped: std::array::from_fn(|_| AtomicU64::new(0)), gaps: AtomicU64::new(0) }
+        Self {
+            dropped: std::array::from_fn(|_| AtomicU64::new(0)),
+            gaps: AtomicU64::new(0),
+            limited: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
     }
 
     pub(super) fn dropped(&self, why: Dropped) {
@@ -22,6 +27,10 @@ impl Counters {
 
     pub(super) fn gap(&self) {
         self.gaps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn limited(&self, by: RemoteLimit) {
+        self.limited[by as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells telemetry of what there was since the last time.
@@ -35,6 +44,12 @@ impl Counters {
         let count = self.gaps.swap(0, Ordering::Relaxed);
         if count > 0 {
             telemetry::emit(&Gaps { count });
+        }
+        for by in RemoteLimit::ALL {
+            let count = self.limited[by as usize].swap(0, Ordering::Relaxed);
+            if count > 0 {
+                telemetry::emit(&RemoteLimited { by, count });
+            }
         }
     }
 }

@@ -142,6 +142,53 @@ pub struct RemoteMessageUnfit {
     pub why: String,
 }
 
+/// What there may be of remote processes, and what happens beyond it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum RemoteLimit {
+    /// [`SESSION_MESSAGES_MAX`](super::SESSION_MESSAGES_MAX) messages, or [`SESSION_BYTES_MAX`](super::SESSION_BYTES_MAX) bytes, on
+    /// their way to one node: what was to be sent was refused with [`RemoteError::Full`](super::RemoteError::Full).
+    Session,
+    /// The same, of what must be said: a `Down`, a reply, the end of a monitor. The connection with the node was given up:
+    /// [`NoConnection`](crate::ExitReason::NoConnection) on both sides.
+    Connection,
+    /// [`EXPORTS_MAX`](super::EXPORTS_MAX) processes that other nodes can reach: one more was refused with
+    /// [`ExportError::Full`](super::ExportError::Full).
+    Exports,
+    /// [`CALLS_SERVED_MAX`](super::CALLS_SERVED_MAX) calls of other nodes at a time: one more was answered with
+    /// [`RemoteError::Full`](super::RemoteError::Full).
+    Calls,
+    /// [`MONITORS_SERVED_MAX`](super::MONITORS_SERVED_MAX) monitors of one other node: one more was told
+    /// [`NoConnection`](crate::ExitReason::NoConnection) at once.
+    Monitors,
+}
+
+impl RemoteLimit {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Session, Self::Connection, Self::Exports, Self::Calls, Self::Monitors];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "messages to a node that is slower than this one were refused",
+            Self::Connection => "connections with nodes that are slower than this one were given up",
+            Self::Exports => "processes were not exported, since as many are as may be",
+            Self::Calls => "calls of other nodes were refused, since as many are served as may be",
+            Self::Monitors => "monitors of another node were refused, since it has as many as may be",
+        }
+    }
+}
+
+/// A [limit](RemoteLimit) of remote processes was reached: `heronry.cluster.remote_limited`. Told once a heartbeat for each limit, with how
+/// often.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RemoteLimited {
+    /// Which.
+    pub by: RemoteLimit,
+    /// How often since this was last told.
+    pub count: u64,
+}
+
 /// Two nodes had claimed one name of the cluster, and this one has given its claim up: `heronry.cluster.name_conflict`. Its process was
 /// told.
 #[derive(Debug)]
@@ -177,6 +224,12 @@ impl fmt::Display for NameConflict {
 impl fmt::Display for ClusterOverrun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "node {} has more names or members than may be, or is told too much at once", self.node)
+    }
+}
+
+impl fmt::Display for RemoteLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.count, self.by.as_str())
     }
 }
 
@@ -240,6 +293,16 @@ impl fmt::Display for Gaps {
     }
 }
 
+impl Event for EngineLink {
+    fn name(&self) -> &'static str {
+        "heronry.cluster.engine_link"
+    }
+
+    fn level(&self) -> Level {
+        if self.is_up { Level::Info } else { Level::Warn }
+    }
+}
+
 macro_rules! events {
     ($($event:ty, $name:literal, $level:ident;)*) => {
         $(impl Event for $event {
@@ -257,7 +320,6 @@ macro_rules! events {
 events! {
     NodeUp, "heronry.cluster.node_up", Info;
     NodeDown, "heronry.cluster.node_down", Warn;
-    EngineLink, "heronry.cluster.engine_link", Warn;
     NameTaken, "heronry.cluster.name_taken", Error;
     ClusterFull, "heronry.cluster.full", Error;
     FramesDropped, "heronry.cluster.frames_dropped", Warn;
@@ -265,4 +327,16 @@ events! {
     NameConflict, "heronry.cluster.name_conflict", Warn;
     ClusterOverrun, "heronry.cluster.overrun", Warn;
     RemoteMessageUnfit, "heronry.cluster.message_unfit", Warn;
+    RemoteLimited, "heronry.cluster.remote_limited", Warn;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_is_down_is_a_warning_and_one_that_is_up_is_none() {
+        let level = |is_up| EngineLink { lane: Lane::Control, is_up }.level();
+        assert_eq!((level(true), level(false)), (Level::Info, Level::Warn));
+    }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::beat::Beat;
 use super::channel::Channel;
 use super::counters::Counters;
-use super::events::{ClusterFull, Dropped, EngineLink, NameTaken, NodeEvent};
+use super::events::{ClusterFull, Dropped, EngineLink, NameTaken, NodeEvent, RemoteLimit};
 use super::frame::{self, Decoded, FrameError};
 use super::inbound::{Inbound, Taken};
 use super::mac::Mac;
@@ -219,6 +219,11 @@ impl Switchboard {
     /// Counts something of another node that went nowhere.
     pub(super) fn dropped(&self, why: Dropped) {
         self.counters.dropped(why);
+    }
+
+    /// Counts something of remote processes that a limit did not let be.
+    pub(super) fn limited(&self, by: RemoteLimit) {
+        self.counters.limited(by);
     }
 
     fn heard(&self, id: &NodeId, heard: Heard) {

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use heronry::cluster::{ExportError, Exported, Node, NodeOptions, RemoteError, RemoteMonitor, RemoteRef};
-use heronry::engine::LocalHub;
+use heronry::cluster::{
+    EXPORTS_MAX, ExportError, Exported, Node, NodeOptions, RemoteError, RemoteLimit, RemoteLimited,
+    RemoteMonitor, RemoteRef, SESSION_MESSAGES_MAX,
+};
 use heronry::engine::sim::{Faults, Sim};
+use heronry::engine::{Engine, LocalHub};
 use heronry::node::NodeName;
 use heronry::prelude::*;
 use heronry::process::SpawnOptions;
+use heronry::testing::TelemetryTest;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Log, id, node, settle, take};
+use super::{Log, id, local, node, settle, take};
 
 /// What other nodes say to a clerk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -369,4 +373,36 @@ async fn a_connection_is_lost_for_both() {
     remote.send(&Note::Stop).expect("it is up");
     sleep(Duration::from_secs(1)).await;
     assert_eq!(take(&told), [ExitReason::shutdown_with("told to")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_limit_is_told_once_a_heartbeat_with_how_often_it_was_reached() {
+    let mut limited = TelemetryTest::attach(|event: &RemoteLimited| (event.by, event.count));
+    let hub = LocalHub::new();
+    let a = node(&hub, "a", 1).await;
+    let engine = local(&hub, "b", 2);
+    let b = Node::start(engine.clone(), &NodeOptions::new()).await.expect("it starts");
+    settle().await;
+    let watched = clerk();
+    export(&a, &watched);
+    let (_watcher, _told) = monitor(&clerk_of(&b, &a));
+    settle().await;
+
+    // It does not hear any more, and nobody knows yet.
+    engine.stop(Duration::ZERO).await;
+    let to_b = clerk_of(&a, &b);
+    let sent = (0..SESSION_MESSAGES_MAX + 3).filter(|_| to_b.send(&write("x")).is_ok()).count();
+    assert_eq!(sent, SESSION_MESSAGES_MAX);
+    // What must be said finds no room either.
+    heronry::process::kill(watched.pid());
+    watched.wait().await;
+    let many = clerk();
+    let export = |n: usize| a.export(&format!("clerk-{n}"), Exported::new(&many));
+    assert!((0..EXPORTS_MAX).all(|n| export(n).is_ok()));
+    assert_eq!(export(EXPORTS_MAX), Err(ExportError::Full));
+
+    sleep(Duration::from_secs(1)).await;
+    let mut told = limited.collect();
+    told.sort();
+    assert_eq!(told, [(RemoteLimit::Session, 3), (RemoteLimit::Connection, 1), (RemoteLimit::Exports, 1)]);
 }

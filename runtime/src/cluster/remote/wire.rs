@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::exit::{ExitReason, PanicReport};
 
+/// What stands in front of a name of the cluster on its way to another node.
+pub(super) const GLOBAL: char = '\0';
+
 /// What one node says to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Wire {
