@@ -109,5 +109,5 @@ pub use token::{
 pub use topic::{TopicError, TopicPattern};
 pub use transport::{CheckOrigin, OriginCheck, OriginError, OriginPattern, SocketOptions};
 #[cfg(feature = "longpoll")]
-pub use transport::{LongPollOptions, LongPollOverloaded, LongPollSessionsFull};
+pub use transport::{LongPollForwardsFull, LongPollOptions, LongPollOverloaded, LongPollSessionsFull};
 pub use vsn::VsnError;

@@ -22,7 +22,7 @@ pub(crate) use handler::{Handler, WithChannels, WithoutChannels};
 #[cfg(feature = "longpoll")]
 pub(crate) use long_poll::LongPollMount;
 #[cfg(feature = "longpoll")]
-pub use long_poll::{LongPollOptions, LongPollOverloaded, LongPollSessionsFull};
+pub use long_poll::{LongPollForwardsFull, LongPollOptions, LongPollOverloaded, LongPollSessionsFull};
 pub use mount::SocketOptions;
 pub(crate) use mount::{Mount, SocketHome, WebSocketMount};
 pub use origin::{CheckOrigin, OriginCheck, OriginError, OriginPattern};

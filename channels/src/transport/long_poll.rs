@@ -29,6 +29,7 @@ use tokio::time::Instant;
 
 use self::answer::Answer;
 use self::batch::Batch;
+pub use self::forward::LongPollForwardsFull;
 use self::forward::{Forwarder, Late};
 use self::process::{LongPollProcess, Start};
 use self::sessions::{Done, Found, Handle, Id, Polled, Published, Request as SessionRequest, Sessions};

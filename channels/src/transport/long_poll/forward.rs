@@ -4,6 +4,7 @@
 //! Nobody is asked where a session is: its token says so. What is said between the nodes is in [`wire`](super::wire).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use heronry::node::NodeName;
 use heronry::pubsub::Subscription;
+use heronry::telemetry::{self, Event, Level};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -84,7 +86,8 @@ impl Forwarder {
 
     /// The right to serve one more request of another node.
     pub(super) fn serving(&self) -> Option<OwnedSemaphorePermit> {
-        self.serving.clone().try_acquire_owned().ok()
+        let permit = self.serving.clone().try_acquire_owned();
+        permit.inspect_err(|_| telemetry::emit(&LongPollForwardsFull { own: false })).ok()
     }
 
     /// Sends something to the same mount on another node. At most once, as all between nodes.
@@ -110,6 +113,8 @@ impl Forwarder {
         {
             let mut waiting = self.waiting.lock();
             if waiting.len() >= FORWARDED_MAX {
+                drop(waiting);
+                telemetry::emit(&LongPollForwardsFull { own: true });
                 return Ok(None);
             }
             waiting.insert(number, Waiting { taken: Some(taken), answered });
@@ -146,6 +151,33 @@ impl Forwarder {
     }
 }
 
+/// A request that landed on another node than its session's was answered as if the session were gone, since so many are
+/// under way already (10,000 of a mount, each way): `heronry.long_poll.forwards_full`. Its client starts a new session.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LongPollForwardsFull {
+    /// Whether it landed here, and not on the node that sent it here.
+    pub own: bool,
+}
+
+impl fmt::Display for LongPollForwardsFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whose =
+            if self.own { "for a session of another node" } else { "of another node for a session here" };
+        write!(f, "a long-poll request {whose} is refused: {FORWARDED_MAX} are under way already")
+    }
+}
+
+impl Event for LongPollForwardsFull {
+    fn name(&self) -> &'static str {
+        "heronry.long_poll.forwards_full"
+    }
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
 /// A node took a request and did not answer.
 #[derive(Debug)]
 pub(super) struct Late;
@@ -161,3 +193,6 @@ impl Drop for Forget<'_> {
         drop(waiting);
     }
 }
+
+#[cfg(test)]
+mod tests;
