@@ -21,6 +21,7 @@ mod core;
 mod current;
 mod deposit;
 pub(crate) mod events;
+mod habit;
 mod info;
 mod letter;
 mod links;

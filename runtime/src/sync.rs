@@ -14,7 +14,7 @@ pub(crate) use model::*;
 #[cfg(not(all(test, heronry_loom)))]
 mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
-    pub(crate) use std::sync::atomic;
+    pub(crate) use std::sync::{OnceLock, atomic};
     pub(crate) use std::thread_local as thread_locals;
 
     /// Statics; in a model each of its executions begins with new ones.

@@ -114,11 +114,12 @@ impl<M: Send + 'static> Context<M> {
     /// its thread from others.
     pub fn poll_receive(&mut self, cx: &mut TaskContext<'_>) -> Poll<Received<M>> {
         loop {
-            return match std::task::ready!(self.poll_item(cx)) {
-                Opened::Message(message) => Poll::Ready(Received::Message(message)),
-                Opened::Info(info) => Poll::Ready(Received::Info(*info)),
-                Opened::Stop(reason) => self.stop(*reason),
-                Opened::Ask(ask) => {
+            return match std::task::ready!(self.poll_next(cx)) {
+                Item::Message(message) => Poll::Ready(Received::Message(message)),
+                Item::Letter(letter) => Poll::Ready(Received::Message(self.open(*letter))),
+                Item::Info(info) => Poll::Ready(Received::Info(*info)),
+                Item::Stop(reason) => self.stop(*reason),
+                Item::Ask(ask) => {
                     ask.answer(|| Shown::Nothing);
                     continue;
                 }
@@ -128,6 +129,17 @@ impl<M: Send + 'static> Context<M> {
 
     /// As [`poll_receive`](Self::poll_receive), with what only servers know how to handle.
     pub(crate) fn poll_item(&mut self, cx: &mut TaskContext<'_>) -> Poll<Opened<M>> {
+        self.poll_next(cx).map(|item| match item {
+            Item::Message(message) => Opened::Message(message),
+            Item::Letter(letter) => Opened::Message(self.open(*letter)),
+            Item::Info(info) => Opened::Info(info),
+            Item::Stop(reason) => Opened::Stop(reason),
+            Item::Ask(ask) => Opened::Ask(ask),
+        })
+    }
+
+    #[inline]
+    fn poll_next(&mut self, cx: &mut TaskContext<'_>) -> Poll<Item<M>> {
         self.done();
         let item = match &mut self.aside {
             Some(aside) if !self.process.is_doomed() => aside.next_passed_over(),
@@ -141,13 +153,7 @@ impl<M: Send + 'static> Context<M> {
             None => std::task::ready!(self.process.poll_take(cx, &mut self.aside)),
         };
         self.process.count_handled();
-        Poll::Ready(match item {
-            Item::Message(message) => Opened::Message(message),
-            Item::Letter(letter) => Opened::Message(self.open(*letter)),
-            Item::Info(info) => Opened::Info(info),
-            Item::Stop(reason) => Opened::Stop(reason),
-            Item::Ask(ask) => Opened::Ask(ask),
-        })
+        Poll::Ready(item)
     }
 
     /// Ends the process, since it was asked for that.
@@ -290,7 +296,7 @@ impl<M: Send + 'static> Context<M> {
     /// Queues a message for this process behind all that waits. It cannot fail: the mailbox's limit is for others.
     pub(crate) fn send_self(&self, message: M) {
         // Refused only if it had ended, and it runs.
-        drop(self.process.deposit_own(message).tell());
+        drop(self.process.push_own(message));
     }
 
     /// From now on exit signals arrive as [`Info::Exit`] (or end the process again, with `false`); returns what it was

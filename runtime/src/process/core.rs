@@ -5,29 +5,29 @@
 
 mod any;
 mod end;
+mod send;
+mod wait;
 
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 pub(super) use end::Estate;
+use wait::{Wait, Wake};
 
-use super::addr::SendError;
 use super::aside::Aside;
 use super::ask::Places;
 use super::at_exit::{Keeper, Keepers};
-use super::deposit::{Deposit, Outcome};
-use super::events::{MailboxFull, MailboxLong};
 use super::info::Callback;
 use super::letter::Letter;
 use super::links::Links;
-use super::mailbox::{Item, Mailbox, Overflow, Pushed};
+use super::mailbox::{Item, Mailbox, Overflow};
 use super::monitors::Monitors;
 use super::post::Post;
 use super::signal::Origin;
 use super::spawn::SpawnOptions;
 use super::table::{AnyProcess, ProcessKind};
-use super::watch::{ExitWatcher, Watchers};
+use super::watch::Watchers;
 use super::{current, table};
 use crate::clock::Moment;
 use crate::exit::ExitReason;
@@ -35,7 +35,6 @@ use crate::name::{Label, Name};
 use crate::pid::{Pid, Ref};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
-use crate::telemetry::Event;
 use crate::unwind::drop_quietly;
 
 /// How exactly the time that a process has held a thread is kept: so that a `u32` reaches for five days of it.
@@ -57,8 +56,10 @@ pub(crate) struct Process<M> {
     callback: AtomicU8,
     /// Set with the end's reason: spares the task a lock at each poll and each receive.
     doomed: AtomicBool,
-    /// Somebody waits for room in the mailbox: spares the process a lock at each receive from a batch.
+    /// Somebody waits for room in the mailbox; written under the lock. Spares the process a lock at each receive from a
+    /// batch, and a look at its relations at each other.
     senders_wait: AtomicBool,
+    wait: Wait,
     state: Mutex<State<M>>,
 }
 
@@ -70,10 +71,6 @@ struct State<M> {
     trap_exit: bool,
     label: Label,
     mailbox: Mailbox<M>,
-    /// Wakes whoever waits for the mailbox.
-    receiver: Option<Waker>,
-    /// Wakes the task, wherever its body waits.
-    task: Option<Waker>,
     relations: Option<Box<Relations<M>>>,
 }
 
@@ -84,6 +81,8 @@ struct Relations<M> {
     name: Option<Name>,
     watchers: Watchers,
     keepers: Keepers,
+    /// Wakes what waits for the mailbox within the task, if it has a waker of its own.
+    receiver: Option<Waker>,
     /// Wakes those who wait for room in the mailbox.
     senders: Vec<Waker>,
     /// Takes the mail over that is left unread.
@@ -100,18 +99,12 @@ impl<M> Default for Relations<M> {
             name: None,
             watchers: Watchers::default(),
             keepers: Keepers::default(),
+            receiver: None,
             senders: Vec::new(),
             post: None,
             asks: None,
         }
     }
-}
-
-/// How a message was addressed.
-#[derive(Clone, Copy)]
-enum Kind {
-    Plain,
-    Letter,
 }
 
 impl<M> State<M> {
@@ -140,12 +133,22 @@ impl<M> Process<M> {
         self.elsewhere.store(aside.map_or(0, |aside| aside.messages() as u32), Ordering::Relaxed);
     }
 
+    /// Nobody waits for the mailbox any more; who is to be woken.
+    #[inline]
+    fn end_wait(&self, state: &mut State<M>) -> Wake {
+        self.wait.end(|| state.relations.as_mut().and_then(|relations| relations.receiver.take()))
+    }
+
     /// Takes back what the process took out and did not handle: it waits again, or is to be dropped if nobody will read it.
     pub(super) fn give_back(&self, aside: Box<Aside<M>>) {
         let mut state = self.state.lock();
         if state.exit_reason().is_none() {
             state.mailbox.give_back(*aside);
             self.set_elsewhere(None);
+            // Whoever reads on, if anybody does, has something to look for.
+            let wait = self.end_wait(&mut state);
+            drop(state);
+            drop(wait);
         } else {
             drop(state);
             drop_quietly(aside);
@@ -167,176 +170,41 @@ impl<M: Send + 'static> Process<M> {
             callback: AtomicU8::new(0),
             doomed: AtomicBool::new(false),
             senders_wait: AtomicBool::new(false),
+            wait: Wait::default(),
             state: Mutex::new(State {
                 end: None,
                 exited: false,
                 trap_exit: options.trap_exit,
                 label: options.label.clone().unwrap_or_else(|| Label::from("process")),
                 mailbox: Mailbox::new(options.mailbox_limit, options.overflow, options.mailbox_alarm),
-                receiver: None,
-                task: None,
                 relations: None,
             }),
         }
     }
 
-    /// Queues a message; `watcher`, if any, hears of the exit of this process from now on.
-    pub(crate) fn push(&self, message: M, watcher: Option<Arc<dyn ExitWatcher>>) -> Result<(), SendError<M>> {
-        let state = self.state.lock();
-        self.deposit_locked(state, message, watcher, Kind::Plain, self.elsewhere()).tell()
-    }
-
-    /// As [`push`](Self::push), but waits for room if that is the mailbox's policy.
-    pub(crate) fn poll_push(
-        &self,
-        cx: &mut TaskContext<'_>,
-        message: &mut Option<M>,
-        watcher: Option<&Arc<dyn ExitWatcher>>,
-    ) -> Poll<Result<(), SendError<M>>> {
-        self.poll_deposit(cx, message, watcher, Kind::Plain).map(Deposit::tell)
-    }
-
-    /// Queues a message to the stable address that this process stands behind.
-    pub(super) fn deposit_letter(&self, message: M) -> Deposit<M> {
-        let state = self.state.lock();
-        self.deposit_locked(state, message, None, Kind::Letter, self.elsewhere())
-    }
-
-    /// [`deposit_letter`](Self::deposit_letter), but waits for room if that is the mailbox's policy.
-    pub(super) fn poll_deposit_letter(
-        &self,
-        cx: &mut TaskContext<'_>,
-        message: &mut Option<M>,
-        watcher: Option<&Arc<dyn ExitWatcher>>,
-    ) -> Poll<Deposit<M>> {
-        self.poll_deposit(cx, message, watcher, Kind::Letter)
-    }
-
-    #[inline]
-    fn poll_deposit(
-        &self,
-        cx: &mut TaskContext<'_>,
-        message: &mut Option<M>,
-        watcher: Option<&Arc<dyn ExitWatcher>>,
-        kind: Kind,
-    ) -> Poll<Deposit<M>> {
-        let mut state = self.state.lock();
-        // Read once: the process puts aside without the lock, and whoever need not wait is not to be refused for that.
-        let elsewhere = self.elsewhere();
-        if state.exit_reason().is_none() && state.mailbox.must_wait(elsewhere) {
-            state.relations().senders.push(cx.waker().clone());
-            self.senders_wait.store(true, Ordering::Relaxed);
-            return Poll::Pending;
-        }
-        let message = message.take().expect("invariant: a message is sent once");
-        Poll::Ready(self.deposit_locked(state, message, watcher.cloned(), kind, elsewhere))
-    }
-
-    /// Has `waker` woken once there is room in the mailbox, or none to wait for; false if there is some now.
-    pub(super) fn wait_for_room(&self, waker: Waker) -> bool {
-        let mut state = self.state.lock();
-        let full = state.mailbox.is_full(self.elsewhere());
-        let waits = state.exit_reason().is_none() && full;
-        if waits {
-            state.relations().senders.push(waker);
-            self.senders_wait.store(true, Ordering::Relaxed);
-        }
-        waits
-    }
-
-    /// [`push`](Self::push) for whoever holds a lock: what is the user's runs when the deposit is told.
-    pub(crate) fn deposit(&self, message: M) -> Deposit<M> {
-        let state = self.state.lock();
-        self.deposit_locked(state, message, None, Kind::Plain, self.elsewhere())
-    }
-
-    #[inline]
-    fn deposit_locked(
-        &self,
-        mut state: MutexGuard<'_, State<M>>,
-        message: M,
-        watcher: Option<Arc<dyn ExitWatcher>>,
-        kind: Kind,
-        elsewhere: usize,
-    ) -> Deposit<M> {
-        if state.exit_reason().is_some() {
-            return Deposit::no_proc(message);
-        }
-        let (pushed, watcher) = match kind {
-            Kind::Plain => (state.mailbox.push(message, elsewhere), watcher),
-            // The caller is the incarnation's that takes the letter.
-            Kind::Letter => {
-                let letter = |message| Item::Letter(Box::new(Letter::new(message, watcher)));
-                (state.mailbox.push_as(message, elsewhere, letter), None)
-            }
-        };
-        // What took the place of the oldest is in the mailbox as well.
-        let is_in =
-            matches!(pushed, Pushed::Queued { .. } | Pushed::Full { overflow: Overflow::DropOldest, .. });
-        if let Some(watcher) = watcher.filter(|_| is_in) {
-            state.relations().watchers.push(watcher);
-        }
-        match pushed {
-            Pushed::Queued { alarm } => self.queued(&mut state, alarm),
-            Pushed::Full { message, overflow, first } => {
-                self.overflowed(&mut state, message, overflow, first)
-            }
-        }
-    }
-
-    #[inline]
-    fn queued(&self, state: &mut State<M>, alarm: bool) -> Deposit<M> {
-        let long = alarm.then(|| -> Box<dyn Event> {
-            let (label, len) = (state.label.clone(), state.mailbox.len());
-            Box::new(MailboxLong { pid: self.pid, label, len })
-        });
-        Deposit::new(Outcome::Queued, state.receiver.take(), long)
-    }
-
-    fn overflowed(&self, state: &mut State<M>, message: M, overflow: Overflow, first: bool) -> Deposit<M> {
-        let full = first.then(|| -> Box<dyn Event> {
-            let (label, limit) = (state.label.clone(), state.mailbox.limit());
-            Box::new(MailboxFull { pid: self.pid, label, limit, overflow })
-        });
-        let (outcome, waker) = match overflow {
-            Overflow::Reject | Overflow::Block => (Outcome::Refused(SendError::Full(message)), None),
-            Overflow::DropNewest => (Outcome::Dropped(message), None),
-            Overflow::DropOldest => (Outcome::Dropped(message), state.receiver.take()),
-            Overflow::Exit => {
-                let task = self.doom_locked(state, ExitReason::custom("mailbox full"));
-                (Outcome::Refused(SendError::NoProc(message)), task)
-            }
-        };
-        Deposit::new(outcome, waker, full)
-    }
-
-    /// Queues a message of this process to itself, past the limit: it sends no more than it has things to do.
-    pub(crate) fn deposit_own(&self, message: M) -> Deposit<M> {
-        let mut state = self.state.lock();
-        if state.exit_reason().is_some() {
-            return Deposit::no_proc(message);
-        }
-        let alarm = state.mailbox.push_own(message, self.elsewhere());
-        self.queued(&mut state, alarm)
+    fn wake_receiver(&self, mut state: MutexGuard<'_, State<M>>) {
+        let wake = self.end_wait(&mut state);
+        drop(state);
+        self.wait.wake(wake);
     }
 
     /// Marks the process to end with this reason, and wakes its task to do so.
     fn die(&self, mut state: MutexGuard<'_, State<M>>, reason: ExitReason) {
-        let task = self.doom_locked(&mut state, reason);
+        let dies = self.doom_locked(&mut state, reason);
         drop(state);
-        if let Some(task) = task {
-            task.wake();
+        if dies {
+            self.wait.wake_task();
         }
     }
 
-    /// Marks the process to end with this reason; its task is to be woken once the lock is given back.
-    fn doom_locked(&self, state: &mut State<M>, reason: ExitReason) -> Option<Waker> {
+    /// Marks the process to end with this reason; whether its task is to be woken once the lock is given back.
+    fn doom_locked(&self, state: &mut State<M>, reason: ExitReason) -> bool {
         if state.end.is_some() {
-            return None;
+            return false;
         }
         state.end = Some(reason);
         self.doomed.store(true, Ordering::Release);
-        state.task.take()
+        true
     }
 
     /// The next of the mailbox, in the order of arrival; what is `aside` is not looked at, but a long mailbox is put there.
@@ -345,10 +213,10 @@ impl<M: Send + 'static> Process<M> {
         cx: &mut TaskContext<'_>,
         aside: &mut Option<Box<Aside<M>>>,
     ) -> Poll<Item<M>> {
-        if !current::spend() {
+        let Some(nth) = current::spend() else {
             cx.waker().wake_by_ref();
             return Poll::Pending;
-        }
+        };
         if self.is_doomed() {
             // It has ended and only does not know yet: it receives no more, and its task was woken.
             return Poll::Pending;
@@ -360,6 +228,12 @@ impl<M: Send + 'static> Process<M> {
             }
             return Poll::Ready(item);
         }
+        let habit = self.wait.habit();
+        if self.wait.is_on() && aside.is_none() && self.wait.is_task(cx.waker()) {
+            self.wait.set_habit(habit.waits_on(nth));
+            return Poll::Pending;
+        }
+        let habit = habit.looks();
         let mut state = self.state.lock();
         let item = if state.mailbox.is_worth_a_batch() {
             let aside = aside.get_or_insert_default();
@@ -372,17 +246,32 @@ impl<M: Send + 'static> Process<M> {
         };
         match item {
             Some(item) => {
-                self.wake_senders(state);
+                let foreseen = habit
+                    .takes_last(nth)
+                    .filter(|_| aside.is_none() && state.mailbox.is_idle() && self.wait.is_task(cx.waker()));
+                if foreseen.is_some() {
+                    self.wait.begin();
+                }
+                self.wait.set_habit(foreseen.unwrap_or(habit));
+                if self.senders_wait.load(Ordering::Relaxed) {
+                    self.wake_senders(state);
+                }
                 Poll::Ready(item)
             }
             None => {
-                match &state.receiver {
-                    Some(waker) if waker.will_wake(cx.waker()) => {}
-                    _ => state.receiver = Some(cx.waker().clone()),
+                self.wait.set_habit(habit.waits(nth));
+                if self.wait.is_task(cx.waker()) {
+                    self.wait.begin();
+                } else {
+                    let receiver = &mut state.relations().receiver;
+                    if receiver.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
+                        *receiver = Some(cx.waker().clone());
+                    }
+                    self.wait.begin_elsewhere();
                 }
                 // It will take nothing for a while, and not all that it took came through here: whatever room there is
                 // is theirs who wait for it.
-                if !state.mailbox.is_full(self.elsewhere()) {
+                if self.senders_wait.load(Ordering::Relaxed) && !state.mailbox.is_full(self.elsewhere()) {
                     self.wake_all_senders(state);
                 } else {
                     drop(state);
@@ -423,9 +312,9 @@ impl<M: Send + 'static> Process<M> {
     /// Asks the process to end with this reason, in order with its messages.
     pub(crate) fn push_stop(&self, reason: ExitReason) {
         let mut state = self.state.lock();
-        if state.exit_reason().is_none() {
+        if !state.exited {
             state.mailbox.push_stop(reason);
-            wake_receiver(state);
+            self.wake_receiver(state);
         }
     }
 
@@ -435,22 +324,19 @@ impl<M: Send + 'static> Process<M> {
     }
 
     /// Wakes those who wait for room, once there is enough of it.
+    #[cold]
     fn wake_senders(&self, state: MutexGuard<'_, State<M>>) {
         if state.mailbox.has_room_again(self.elsewhere()) {
             self.wake_all_senders(state);
         }
     }
 
+    #[cold]
     fn wake_all_senders(&self, mut state: MutexGuard<'_, State<M>>) {
-        if state.relations.as_ref().is_none_or(|relations| relations.senders.is_empty()) {
-            return;
-        }
-        let senders = std::mem::take(&mut state.relations().senders);
+        let senders = state.relations.as_mut().map(|relations| std::mem::take(&mut relations.senders));
         self.senders_wait.store(false, Ordering::Relaxed);
         drop(state);
-        for waker in senders {
-            waker.wake();
-        }
+        senders.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// Gives the memory of the mailbox back.
@@ -537,24 +423,25 @@ impl<M: Send + 'static> Process<M> {
     }
 
     /// Called by the task before it polls the body: the reason to end with, if an exit signal took effect.
+    #[inline]
     pub(super) fn doom(&self) -> Option<ExitReason> {
-        if !self.is_doomed() {
-            return None;
-        }
+        if self.is_doomed() { self.doom_reason() } else { None }
+    }
+
+    #[cold]
+    fn doom_reason(&self) -> Option<ExitReason> {
         let state = self.state.lock();
         state.end.clone().filter(|_| !state.exited)
     }
 
-    pub(super) fn set_task(&self, waker: &Waker) {
-        self.state.lock().task = Some(waker.clone());
+    /// Whether the task has told who it is.
+    pub(super) fn has_task(&self) -> bool {
+        self.wait.has_task()
     }
-}
 
-fn wake_receiver<M>(mut state: MutexGuard<'_, State<M>>) {
-    let waker = state.receiver.take();
-    drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
+    pub(super) fn set_task(&self, waker: &Waker) {
+        let _state = self.state.lock();
+        self.wait.set_task(waker);
     }
 }
 
@@ -566,6 +453,120 @@ mod tests {
     #[test]
     fn a_process_is_small() {
         assert!(size_of::<Process<u64>>() <= 208, "{} bytes", size_of::<Process<u64>>());
+    }
+
+    /// A process whose task has a waker that counts.
+    fn with_task() -> (Process<u64>, Waker, Arc<Wakes>) {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let process = Process::new(&SpawnOptions::new());
+        process.set_task(&waker);
+        (process, waker, wakes)
+    }
+
+    #[derive(Default)]
+    struct Wakes(std::sync::atomic::AtomicUsize);
+
+    impl std::task::Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Wakes {
+        fn take(&self) -> usize {
+            self.0.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    /// One poll of a body that takes all there is and waits; what it took.
+    fn poll(
+        process: &Process<u64>,
+        cx: &mut TaskContext<'_>,
+        aside: &mut Option<Box<Aside<u64>>>,
+    ) -> Vec<u64> {
+        let _entered = current::enter(process.pid);
+        let mut taken = Vec::new();
+        while let Poll::Ready(Item::Message(message)) = process.poll_take(cx, aside) {
+            taken.push(message);
+        }
+        taken
+    }
+
+    /// Has a process take one message and wait so often that it foresees its next wait.
+    fn form_habit(process: &Process<u64>, cx: &mut TaskContext<'_>) {
+        for _ in 0..10 {
+            process.push(0, None).expect("there is room");
+            assert_eq!(poll(process, cx, &mut None), [0]);
+        }
+    }
+
+    #[test]
+    fn each_message_wakes_who_waits_for_it_alone() {
+        let (process, waker, wakes) = with_task();
+        let mut cx = TaskContext::from_waker(&waker);
+        for number in 0..10 {
+            assert!(poll(&process, &mut cx, &mut None).is_empty());
+            process.push(number, None).expect("there is room");
+            process.push(number, None).expect("there is room");
+            assert_eq!(wakes.take(), 1);
+            assert_eq!(poll(&process, &mut cx, &mut None), [number, number]);
+        }
+    }
+
+    #[test]
+    fn a_message_that_comes_before_a_wait_that_was_foreseen_is_taken_before_it() {
+        let (process, waker, wakes) = with_task();
+        let mut cx = TaskContext::from_waker(&waker);
+        form_habit(&process, &mut cx);
+        wakes.take();
+        process.push(1, None).expect("there is room");
+        let entered = current::enter(process.pid);
+        assert!(matches!(process.poll_take(&mut cx, &mut None), Poll::Ready(Item::Message(1))));
+        assert!(process.wait.is_on(), "it is foreseen");
+        process.push(2, None).expect("there is room");
+        assert_eq!(wakes.take(), 2);
+        assert!(matches!(process.poll_take(&mut cx, &mut None), Poll::Ready(Item::Message(2))));
+        assert!(process.poll_take(&mut cx, &mut None).is_pending());
+        drop(entered);
+        process.push(3, None).expect("there is room");
+        assert_eq!((wakes.take(), poll(&process, &mut cx, &mut None)), (1, vec![3]));
+    }
+
+    #[test]
+    fn no_wait_is_foreseen_while_more_is_there() {
+        let (process, waker, _) = with_task();
+        let mut cx = TaskContext::from_waker(&waker);
+        form_habit(&process, &mut cx);
+        (1..4).for_each(|number| process.push(number, None).expect("there is room"));
+        assert_eq!(poll(&process, &mut cx, &mut None), [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_given_back_is_found_though_a_wait_was_foreseen() {
+        let (process, waker, _) = with_task();
+        let mut cx = TaskContext::from_waker(&waker);
+        form_habit(&process, &mut cx);
+        let mut aside = Box::<Aside<u64>>::default();
+        aside.continue_with(1);
+        process.give_back(aside);
+        assert_eq!(poll(&process, &mut cx, &mut None), [1]);
+    }
+
+    #[test]
+    fn who_waits_within_the_task_with_a_waker_of_its_own_is_woken_by_that() {
+        let (process, waker, wakes) = with_task();
+        form_habit(&process, &mut TaskContext::from_waker(&waker));
+        wakes.take();
+        let others = Arc::new(Wakes::default());
+        let other = Waker::from(others.clone());
+        assert!(poll(&process, &mut TaskContext::from_waker(&other), &mut None).is_empty());
+        process.push(1, None).expect("there is room");
+        assert_eq!((wakes.take(), others.take()), (0, 1));
+        assert_eq!(poll(&process, &mut TaskContext::from_waker(&other), &mut None), [1]);
+        assert!(poll(&process, &mut TaskContext::from_waker(&waker), &mut None).is_empty());
+        process.push(2, None).expect("there is room");
+        assert_eq!((wakes.take(), others.take()), (1, 0));
     }
 
     #[test]

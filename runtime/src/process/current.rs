@@ -37,6 +37,7 @@ pub(super) struct Entered {
     seat_before: u64,
 }
 
+#[inline]
 pub(super) fn enter(pid: Pid) -> Entered {
     forget_location();
     Entered {
@@ -47,6 +48,7 @@ pub(super) fn enter(pid: Pid) -> Entered {
 }
 
 impl Drop for Entered {
+    #[inline]
     fn drop(&mut self) {
         PID.set(self.before);
         BUDGET_LEFT.set(self.budget_before);
@@ -63,15 +65,16 @@ pub(crate) fn is_in(pid: Pid) -> bool {
     PID.get() == Some(pid)
 }
 
-/// Takes one from the budget; false if the process has had its share of this poll. A mailbox that is read outside of any
-/// process is read at the cost of whoever does so.
-pub(super) fn spend() -> bool {
+/// Takes one from the budget: how many were taken from it before; `None` if the process has had its share of this poll. A
+/// mailbox that is read outside of any process is read at the cost of whoever does so.
+#[inline]
+pub(super) fn spend() -> Option<u32> {
     if PID.get().is_none() {
-        return true;
+        return Some(0);
     }
     let left = BUDGET_LEFT.get();
-    BUDGET_LEFT.set(left.saturating_sub(1));
-    left > 0
+    BUDGET_LEFT.set(left.checked_sub(1)?);
+    Some(BUDGET - left)
 }
 
 /// Notes a call whose reply slot was dropped by the process that is being polled. Whether its caller hears "no reply"
@@ -84,6 +87,21 @@ pub(crate) fn forgive_later(watcher: Arc<dyn ExitWatcher>) {
 /// The calls noted during this poll.
 pub(crate) fn take_forgiven() -> Vec<Arc<dyn ExitWatcher>> {
     if DROPPED_A_SLOT.replace(false) { FORGIVEN.with_borrow_mut(std::mem::take) } else { Vec::new() }
+}
+
+/// Tells the callers noted during this poll that they get no reply. Few polls have any: all others look at a flag.
+#[inline]
+pub(super) fn forgive() {
+    if DROPPED_A_SLOT.get() {
+        forgive_noted();
+    }
+}
+
+#[cold]
+fn forgive_noted() {
+    for watcher in take_forgiven() {
+        watcher.forgiven();
+    }
 }
 
 /// Runs code that belongs to a process though another task or thread runs it, as if the process did: it is `self`, and a
@@ -137,8 +155,10 @@ pub(super) fn install_panic_hook() {
 
 /// Forgets where the last panic was: one that is raised again (`resume_unwind`) has no place of its own, and must not be
 /// given another's.
+#[inline]
 pub(crate) fn forget_location() {
-    if PANICKED.replace(false) {
+    if PANICKED.get() {
+        PANICKED.set(false);
         LOCATION.take();
     }
 }

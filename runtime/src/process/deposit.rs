@@ -38,17 +38,20 @@ impl<M> Deposit<M> {
         Self { outcome, news: News { waker, event } }
     }
 
-    pub(super) fn no_proc(message: M) -> Self {
-        Self::new(Outcome::Refused(SendError::NoProc(message)), None, None)
-    }
-
     /// Does what is left to be done, for a sender who holds no lock.
-    #[inline]
     pub(crate) fn tell(self) -> Result<(), SendError<M>> {
         self.news.tell();
-        match self.outcome {
-            Outcome::Queued | Outcome::Dropped(_) => Ok(()),
-            Outcome::Refused(error) => Err(error),
+        self.outcome.into_result()
+    }
+}
+
+impl<M> Outcome<M> {
+    /// What the sender hears of it.
+    #[inline]
+    pub(super) fn into_result(self) -> Result<(), SendError<M>> {
+        match self {
+            Self::Queued | Self::Dropped(_) => Ok(()),
+            Self::Refused(error) => Err(error),
         }
     }
 }

@@ -10,6 +10,10 @@
 //! above that. What hands something from thread to thread within a model must be one of `crate::sync`'s locks, or loom
 //! takes it for a race.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Context as TaskContext;
+
 use loom::future::block_on;
 use loom::model::Builder;
 use loom::thread::{self, JoinHandle};
@@ -59,7 +63,13 @@ where
     let addr = addr.clone();
     thread::spawn(move || {
         let process = addr.process().clone();
-        block_on(Run::new(process.clone(), body(Context::new(process))));
+        let mut task = pin!(Run::new(process.clone(), body(Context::new(process))));
+        // A process knows its task's waker when it sees it. loom's and a clone of loom's need not look the same, as tokio's do.
+        let mut waker = None;
+        block_on(poll_fn(|cx| {
+            let waker = waker.get_or_insert_with(|| cx.waker().clone());
+            task.as_mut().poll(&mut TaskContext::from_waker(waker))
+        }));
         let reason = addr.exit_reason().expect("invariant: it has ended");
         assert!(!matches!(reason, ExitReason::Panic(_)), "{reason}");
         reason

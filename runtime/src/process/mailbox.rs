@@ -140,13 +140,17 @@ impl<M> Mailbox<M> {
 
     #[inline]
     fn enqueue(&mut self, item: Item<M>, elsewhere: usize) -> bool {
-        self.long &= self.waiting(elsewhere) > self.alarm / 2;
+        if self.long && self.waiting(elsewhere) <= self.alarm / 2 {
+            self.long = false;
+        }
         self.queue.push_back(item);
         self.messages += 1;
         let len = self.waiting(elsewhere);
         self.peak = self.peak.max(len);
         let alarm = len >= self.alarm && !self.long;
-        self.long |= alarm;
+        if alarm {
+            self.long = true;
+        }
         alarm
     }
 
@@ -208,6 +212,12 @@ impl<M> Mailbox<M> {
     /// oldest has to be here.
     pub(super) fn is_worth_a_batch(&self) -> bool {
         self.queue.len() >= BATCH_MIN && self.overflow != Overflow::DropOldest
+    }
+
+    /// Whether nothing is here, no memory to be given back either.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.queue.capacity() <= KEEP_CAPACITY_MAX
     }
 
     /// Puts all that waits aside.

@@ -24,7 +24,6 @@ pin_project! {
         // None once the process has ended.
         #[pin]
         body: Option<B>,
-        started: bool,
     }
 
     impl<M, B> PinnedDrop for Run<M, B>
@@ -46,7 +45,7 @@ pin_project! {
 
 impl<M: Send + 'static, B> Run<M, B> {
     pub(super) fn new(process: Arc<Process<M>>, body: B) -> Self {
-        Self { process, body: Some(body), started: false }
+        Self { process, body: Some(body) }
     }
 }
 
@@ -56,8 +55,7 @@ impl<M: Send + 'static, B: Future<Output: IntoExitReason>> Future for Run<M, B> 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let mut this = self.project();
         let _entered = current::enter(this.process.pid());
-        if !*this.started {
-            *this.started = true;
+        if !this.process.has_task() {
             this.process.set_task(cx.waker());
         }
         let reason = match this.process.doom() {
@@ -66,9 +64,7 @@ impl<M: Send + 'static, B: Future<Output: IntoExitReason>> Future for Run<M, B> 
                 // A process that sent itself an exit signal has ended of it, whatever its body returned then.
                 Poll::Ready(reason) => this.process.doom().unwrap_or(reason),
                 Poll::Pending => {
-                    for watcher in current::take_forgiven() {
-                        watcher.forgiven();
-                    }
+                    current::forgive();
                     return Poll::Pending;
                 }
             },

@@ -81,6 +81,7 @@ pub fn set_long_schedule(after: Option<Duration>) {
 }
 
 /// This thread begins to poll that process; what it polled before.
+#[inline]
 pub(super) fn turn_to(pid: u64) -> u64 {
     let Some(seat) = SEAT.get().or_else(take_seat) else { return 0 };
     seat.turns.store(seat.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -90,6 +91,7 @@ pub(super) fn turn_to(pid: u64) -> u64 {
 }
 
 /// This thread goes on with what it polled before.
+#[inline]
 pub(super) fn turn_back(before: u64) {
     if let Some(seat) = SEAT.get() {
         seat.pid.store(before, Ordering::Relaxed);

@@ -1,6 +1,8 @@
 //! loom's locks, atomics, statics and thread locals, with the faces of those that they stand in for.
 
 use std::cell::{Cell, RefCell};
+/// Not modelled: it must be written under one of the locks here, and what it holds be asked for after that.
+pub(crate) use std::sync::OnceLock;
 use std::sync::PoisonError;
 
 pub(crate) use loom::sync::atomic;

@@ -10,7 +10,7 @@ use super::super::info::{Callback, ProcessInfo};
 use super::super::signal::{Down, Exit, Info, Origin, Verdict, on_exit_signal};
 use super::super::table::{AnyProcess, ProcessKind, ProcessStats};
 use super::super::watch::ExitWatcher;
-use super::{Process, RUNNING_STEP, wake_receiver};
+use super::{Process, RUNNING_STEP};
 use crate::exit::ExitReason;
 use crate::name::Name;
 use crate::pid::{Pid, Ref};
@@ -33,7 +33,7 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
             Verdict::Ignore => {}
             Verdict::Deliver => {
                 state.mailbox.push_info(Info::Exit(Exit { from, reason }));
-                wake_receiver(state);
+                self.wake_receiver(state);
             }
             Verdict::Die(reason) => self.die(state, reason),
         }
@@ -83,7 +83,7 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
         let ask = relations.asks.get_or_insert_default().take(asker).ok_or(NotAsked::Full)?;
         relations.watchers.push(watcher);
         state.mailbox.push_ask(ask);
-        wake_receiver(state);
+        self.wake_receiver(state);
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl<M: Send + 'static> AnyProcess for Process<M> {
             return;
         }
         state.mailbox.push_info(Info::Down(Down { reference, pid, reason: reason.clone() }));
-        wake_receiver(state);
+        self.wake_receiver(state);
     }
 
     fn set_name(&self, name: &Name) -> bool {

@@ -48,8 +48,6 @@ impl<M: Send + 'static> Process<M> {
     fn shut(&self) -> Estate<M> {
         let mut state = self.state.lock();
         state.exited = true;
-        state.receiver = None;
-        state.task = None;
         Estate {
             label: state.label.clone(),
             unread: state.mailbox.close(),

@@ -1,6 +1,7 @@
 //! Sending, receiving, and the end of the receiver.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::*;
 use crate::process::addr::SendError;
@@ -50,6 +51,63 @@ fn a_message_is_taken_in_or_refused_by_a_process_that_has_ended() {
         sender.join().unwrap();
         task.join().unwrap();
         assert_eq!(Arc::strong_count(&message), 1, "what is taken in and not received is dropped");
+    });
+}
+
+/// Is polled once more before it goes on.
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A process that took one message and then waited foresees its next wait. Here others come before that.
+#[test]
+fn no_wake_up_is_lost_to_a_wait_that_was_foreseen() {
+    check(|| {
+        let process = prepare(&SpawnOptions::new());
+        let asking = prepare(&SpawnOptions::new());
+        let next = asking.clone();
+        let task = run(&process, move |mut ctx: Context<Numbered>| async move {
+            assert_eq!(ctx.receive().await, Received::Message((0, 0)));
+            poll_fn(|cx| {
+                assert!(ctx.poll_receive(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            next.send(()).unwrap();
+            for number in 1..4 {
+                assert_eq!(ctx.receive().await, Received::Message((0, number)));
+            }
+        });
+        process.send((0, 0)).unwrap();
+        block_on(Context::new(asking.process().clone()).receive());
+        (1..4).for_each(|number| process.send((0, number)).unwrap());
+        task.join().unwrap();
+    });
+}
+
+/// As above, but the process waits for something else first.
+#[test]
+fn no_wake_up_is_lost_to_a_wait_that_was_foreseen_and_comes_late() {
+    check(|| {
+        let process = prepare(&SpawnOptions::new());
+        let task = run(&process, |mut ctx: Context<Numbered>| async move {
+            for number in 0..3 {
+                assert_eq!(ctx.receive().await, Received::Message((0, number)));
+                if number > 0 {
+                    yield_once().await;
+                }
+            }
+        });
+        (0..3).for_each(|number| process.send((0, number)).unwrap());
+        task.join().unwrap();
     });
 }
 
