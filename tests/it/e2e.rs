@@ -20,6 +20,7 @@ mod nodes;
 mod phoenix_js;
 mod presence;
 mod trials;
+mod watchers;
 
 /// How long a change may take to show: long enough for a loaded machine and for the client's slowest retry (5 s).
 const SHOWN_WITHIN: Duration = Duration::from_secs(30);
