@@ -6,6 +6,7 @@ use std::io;
 pub mod compare;
 pub mod load;
 pub mod nodes;
+pub mod presence;
 pub mod processes;
 mod wire;
 pub mod work;

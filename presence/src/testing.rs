@@ -3,6 +3,7 @@
 //!
 //! `HERONRY_SEEDS=10000 cargo test --release -p heronry-presence simulation` runs that many; `HERONRY_SEED=17` runs one.
 
+mod merge;
 mod net;
 mod observer;
 mod world;

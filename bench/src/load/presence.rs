@@ -9,6 +9,7 @@ use super::crowd::{Crowd, Event, gone};
 use super::report::Report;
 use super::window::Spent;
 use crate::Error;
+use crate::wire::Message;
 
 const TOPIC: &str = "bench:presence:all";
 /// Connections that are being made at a time.
@@ -23,11 +24,18 @@ struct Knowledge {
     /// How many facts there are in all of it.
     facts: usize,
     frames: Vec<usize>,
+    bytes: Vec<usize>,
 }
 
 impl Knowledge {
     fn new(users: usize) -> Self {
-        Self { users, known: vec![false; users * users], facts: 0, frames: vec![0; users] }
+        Self {
+            users,
+            known: vec![false; users * users],
+            facts: 0,
+            frames: vec![0; users],
+            bytes: vec![0; users],
+        }
     }
 
     fn learn(&mut self, client: usize, payload: &[u8], is_there: bool) -> Result<(), Error> {
@@ -41,8 +49,12 @@ impl Knowledge {
         Ok(())
     }
 
-    fn hear(&mut self, client: usize, event: &[u8], payload: &[u8]) -> Result<(), Error> {
+    fn hear(&mut self, client: usize, message: &Message<'_>) -> Result<(), Error> {
+        let Message { join_ref, reference, topic, event, payload } = *message;
         self.frames[client] += 1;
+        // Two brackets, four commas.
+        self.bytes[client] +=
+            6 + [join_ref, reference, topic, event, payload].map(<[u8]>::len).iter().sum::<usize>();
         match event {
             br#""presence_state""# => self.learn(client, payload, true),
             br#""presence_diff""# => {
@@ -88,7 +100,7 @@ pub(super) fn presence(target: &Target, users: usize) -> Result<Report, Error> {
                 joined += 1;
                 Ok(())
             }
-            Event::Message(message) => knowledge.hear(at, message.event, message.payload),
+            Event::Message(message) => knowledge.hear(at, &message),
             Event::Gone(code) => Err(gone(at, code)),
         })?;
     }
@@ -96,6 +108,7 @@ pub(super) fn presence(target: &Target, users: usize) -> Result<Report, Error> {
     spent.report(target, (users * users) as u64, &mut report)?;
     report.set("all_know_all_ms", took.as_secs_f64() * 1_000.0);
     report.set("frames_max", knowledge.frames.iter().max().copied().unwrap_or(0) as f64);
+    report.set("bytes_max", knowledge.bytes.iter().max().copied().unwrap_or(0) as f64);
     crowd.stay(SETTLE)?;
     let grown = crate::rss_bytes(target.pid)?.saturating_sub(before);
     report.set("rss_bytes_per_connection", grown as f64 / users as f64);
@@ -110,7 +123,7 @@ pub(super) fn presence(target: &Target, users: usize) -> Result<Report, Error> {
     while !lost(&knowledge) {
         crowd.turn(Instant::now() + TURN, &mut |at, event, _| match event {
             Event::Joined(_) => Ok(()),
-            Event::Message(message) => knowledge.hear(at, message.event, message.payload),
+            Event::Message(message) => knowledge.hear(at, &message),
             Event::Gone(code) => Err(gone(at, code)),
         })?;
     }
