@@ -39,6 +39,10 @@ enum Entry {
 
 impl Waiting {
     pub(super) fn push(&mut self, frame: Frame) {
+        if self.entries.capacity() == 0 {
+            // One place is what most sockets need; a queue grows from nothing to four by itself.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push_back((None, Entry::Frame(frame)));
     }
 

@@ -143,6 +143,10 @@ impl<M> Mailbox<M> {
         if self.long && self.waiting(elsewhere) <= self.alarm / 2 {
             self.long = false;
         }
+        if self.queue.capacity() == 0 {
+            // Most mailboxes never hold more than one message; a queue grows from nothing to four by itself.
+            self.queue.reserve_exact(1);
+        }
         self.queue.push_back(item);
         self.messages += 1;
         let len = self.waiting(elsewhere);
