@@ -101,7 +101,12 @@ impl fmt::Display for WithoutValue<'_> {
 impl Payload {
     /// `{}`.
     pub fn empty() -> Self {
-        Self(Kind::Json(ByteString::from_static("{}")))
+        Self::from_static("{}")
+    }
+
+    /// JSON of ours, which is known to be some.
+    pub(crate) fn from_static(json: &'static str) -> Self {
+        Self(Kind::Json(ByteString::from_static(json)))
     }
 
     /// JSON made of a value.

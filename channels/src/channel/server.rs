@@ -59,7 +59,7 @@ impl<C: Channel> Starter<C::Socket> for StarterOf<C> {
     }
 
     fn start(&self, ctx: &Context<SocketMsg>, join: JoinRequest<C::Socket>, restarts: u32) -> Arc<dyn Inbox> {
-        let label = format!("channel {}", join.topic);
+        let label = ["channel ", &join.topic].concat();
         let options = SpawnOptions::new().label(label).restarts(restarts);
         let interrupt = Arc::new(Interrupt::default());
         let args = (join, interrupt.clone());

@@ -1,5 +1,6 @@
 //! One HTTP connection: the body of its process. After an upgrade nothing of it is left.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -14,7 +15,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tower_service::Service as _;
 
 use super::{Endpoint, HttpLimits};
 use crate::body::Body;
@@ -46,8 +46,8 @@ where
     let mut drained = pin!(endpoint.drained());
     let service_endpoint = endpoint.clone();
     let service = hyper::service::service_fn(move |request| {
-        let (mut endpoint, ambiguous) = (service_endpoint.clone(), ambiguous.clone());
-        async move { answer(&mut endpoint, &ambiguous, peer, request).await }
+        let (endpoint, ambiguous) = (service_endpoint.clone(), ambiguous.clone());
+        async move { Ok::<_, Infallible>(answer(&endpoint, &ambiguous, peer, request).await) }
     });
     let mut served = pin!(http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades());
     let mut told = false;
@@ -77,19 +77,19 @@ fn http1(limits: &HttpLimits) -> http1::Builder {
 }
 
 async fn answer(
-    endpoint: &mut Endpoint,
+    endpoint: &Endpoint,
     ambiguous: &AtomicBool,
     peer: SocketAddr,
     mut request: Request<Incoming>,
-) -> Result<Response<Body>, std::convert::Infallible> {
+) -> Response<Body> {
     // The connection is closed after it: the HTTP layer saw the two lengths as well.
     if request.headers().contains_key(TRANSFER_ENCODING) && ambiguous.load(Ordering::Relaxed) {
         let text =
             "the request gives the length of its body twice: by Content-Length and by Transfer-Encoding";
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = StatusCode::BAD_REQUEST;
-        return Ok(response);
+        return response;
     }
     request.extensions_mut().insert(Peer(peer));
-    endpoint.call(request).await
+    endpoint.inner.router.serve(request).await
 }

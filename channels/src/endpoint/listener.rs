@@ -261,7 +261,8 @@ async fn start_connection(
     drop(stream.set_nodelay(true));
     let endpoint = endpoint.clone();
     let spec = ChildSpec::once(format!("http {peer}"), move |spawner| {
-        let spawned = spawner.spawn(|_: Context<()>| connection::open(endpoint, stream, peer));
+        // Boxed: it is large, and a process's body is moved several times before it runs and once more at its end.
+        let spawned = spawner.spawn(|_: Context<()>| Box::pin(connection::open(endpoint, stream, peer)));
         std::future::ready(spawned.map(|addr| addr.pid()))
     });
     if let Err(error) = connections.start_child(spec).await {

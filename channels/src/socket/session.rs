@@ -291,7 +291,7 @@ impl<S: Socket> Session<S> {
 
     fn tell_end(&mut self, topic: ByteString, join_ref: Option<MessageRef>, crashed: bool) {
         let (event, payload) = if crashed {
-            ("phx_error", Payload::from(serde_json::json!({ "reason": "channel_crash" })))
+            ("phx_error", Payload::from_static(r#"{"reason":"channel_crash"}"#))
         } else {
             ("phx_close", Payload::empty())
         };

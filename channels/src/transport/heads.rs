@@ -48,7 +48,7 @@ impl Heads {
 
     /// Takes the next bytes of the connection; whether a head in them ended that gives two lengths.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> bool {
-        while let Some((first, rest)) = bytes.split_first() {
+        while !bytes.is_empty() {
             match self.place {
                 Place::Beyond => return false,
                 Place::Body(left) => {
@@ -60,19 +60,25 @@ impl Heads {
                     };
                 }
                 Place::Head => {
-                    bytes = rest;
-                    if *first != b'\n' {
-                        if let Some(place) = self.line.get_mut(self.line_len) {
-                            *place = *first;
-                        }
-                        self.line_len += 1;
-                    } else if self.end_of_line() {
+                    let end = bytes.iter().position(|byte| *byte == b'\n');
+                    self.take_line(&bytes[..end.unwrap_or(bytes.len())]);
+                    let Some(end) = end else { return false };
+                    bytes = &bytes[end + 1..];
+                    if self.end_of_line() {
                         return true;
                     }
                 }
             }
         }
         false
+    }
+
+    /// Takes more of the current line, as far as it can matter.
+    fn take_line(&mut self, bytes: &[u8]) {
+        let room = self.line.get_mut(self.line_len..).unwrap_or_default();
+        let len = bytes.len().min(room.len());
+        room[..len].copy_from_slice(&bytes[..len]);
+        self.line_len = self.line_len.saturating_add(bytes.len());
     }
 
     fn end_of_line(&mut self) -> bool {

@@ -4,15 +4,19 @@
 
 use std::collections::HashMap;
 
+use super::table::PidHasher;
 use crate::pid::{Pid, Ref};
 
 #[derive(Debug, Default)]
 pub(crate) struct Monitors {
     /// Whom this process watches.
-    watching: HashMap<Ref, Pid>,
+    watching: Watches,
     /// Who watches this process.
-    watched_by: HashMap<Ref, Pid>,
+    watched_by: Watches,
 }
+
+/// Refs are consecutive, as pids are.
+type Watches = HashMap<Ref, Pid, PidHasher>;
 
 impl Monitors {
     pub(crate) fn watch(&mut self, reference: Ref, target: Pid) {
@@ -47,7 +51,7 @@ impl Monitors {
     }
 
     /// (whom it watched, who watched it).
-    pub(crate) fn into_parts(self) -> (HashMap<Ref, Pid>, HashMap<Ref, Pid>) {
+    pub(crate) fn into_parts(self) -> (Watches, Watches) {
         (self.watching, self.watched_by)
     }
 }

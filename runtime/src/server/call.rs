@@ -73,11 +73,13 @@ impl<M: Send + 'static> Addr<M> {
     }
 
     /// A call that waits for as long as the callee lives.
-    #[cfg(feature = "ractor")]
     pub(crate) async fn call_untimed<T: Send + 'static>(
         &self,
         make: impl FnOnce(ReplyTo<T>) -> M,
     ) -> Result<T, CallError> {
+        if process::is_in(self.pid()) {
+            return Err(CallError::CallingSelf);
+        }
         self.ask(make, None).await
     }
 

@@ -20,7 +20,7 @@ use crate::clock;
 use crate::exit::ExitReason;
 use crate::name::Label;
 use crate::pid::Pid;
-use crate::process::{Context, Exit, Info, Received};
+use crate::process::{Context, Exit, Info, PidHasher, Received};
 use crate::server::{self, ReplyTo, StartError};
 use crate::telemetry;
 
@@ -184,7 +184,7 @@ impl fmt::Debug for DynamicSupervisor {
 
 struct Running {
     /// By the pid that each has; one that is about to be started again, by the pid that it had.
-    children: HashMap<Pid, Child>,
+    children: HashMap<Pid, Child, PidHasher>,
     intensity: Intensity,
     waiting: Waiting<Pid>,
     described: DynamicSupervisor,
@@ -197,7 +197,7 @@ struct End;
 async fn run(described: DynamicSupervisor, ctx: Context<DynamicRequest>, ready: ReplyTo<()>) -> ExitReason {
     let intensity = Intensity::new(described.intensity, described.period);
     let mut running =
-        Running { children: HashMap::new(), intensity, waiting: Waiting::new(), described, ctx };
+        Running { children: HashMap::default(), intensity, waiting: Waiting::new(), described, ctx };
     ready.send(());
     loop {
         let outcome = match running.waiting.next(&mut running.ctx, DynamicRequest::TryAgain).await {

@@ -1,8 +1,8 @@
-//! What one asks of a running supervisor.
+//! What one asks of a running supervisor. It may be busy starting or stopping a child for as long as that takes: one waits,
+//! as in OTP.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::child::Child;
 use super::partition::Routes;
@@ -13,9 +13,6 @@ use crate::name::Label;
 use crate::pid::Pid;
 use crate::process::{self, Addr, WhereisError};
 use crate::server::{CallError, ReplyTo, StartError};
-
-/// A supervisor may be busy starting or stopping a child for as long as that takes: one waits, as in OTP.
-const FOREVER: Duration = Duration::MAX;
 
 /// One child of a supervisor.
 #[derive(Clone, Debug)]
@@ -182,7 +179,7 @@ impl SupervisorRef {
     /// # Errors
     /// [`CallError`] if the supervisor has ended.
     pub async fn which_children(&self) -> Result<Vec<ChildInfo>, CallError> {
-        self.addr.call(Request::Which, FOREVER).await
+        self.addr.call_untimed(Request::Which).await
     }
 
     /// How many children it has.
@@ -190,7 +187,7 @@ impl SupervisorRef {
     /// # Errors
     /// [`CallError`] if the supervisor has ended.
     pub async fn count_children(&self) -> Result<ChildCounts, CallError> {
-        self.addr.call(Request::Count, FOREVER).await
+        self.addr.call_untimed(Request::Count).await
     }
 
     /// Starts one more child, after all others in order.
@@ -198,7 +195,7 @@ impl SupervisorRef {
     /// # Errors
     /// [`ChildError`] if its id is taken, its spec does not fit the supervisor, or it does not start.
     pub async fn start_child(&self, spec: ChildSpec) -> Result<Pid, ChildError> {
-        self.addr.call(|reply_to| Request::StartChild(spec, reply_to), FOREVER).await?
+        self.addr.call_untimed(|reply_to| Request::StartChild(spec, reply_to)).await?
     }
 
     /// Stops a child and keeps its spec (a temporary child's is forgotten). One that is about to be started again stays
@@ -208,7 +205,7 @@ impl SupervisorRef {
     /// [`ChildError::NotFound`] if there is no such child.
     pub async fn terminate_child(&self, id: impl Into<Label>) -> Result<(), ChildError> {
         let id = id.into();
-        self.addr.call(|reply_to| Request::TerminateChild(id, reply_to), FOREVER).await?
+        self.addr.call_untimed(|reply_to| Request::TerminateChild(id, reply_to)).await?
     }
 
     /// Starts a child that does not run again.
@@ -217,7 +214,7 @@ impl SupervisorRef {
     /// [`ChildError`] if there is no such child, it runs or is about to, or it does not start.
     pub async fn restart_child(&self, id: impl Into<Label>) -> Result<Pid, ChildError> {
         let id = id.into();
-        self.addr.call(|reply_to| Request::RestartChild(id, reply_to), FOREVER).await?
+        self.addr.call_untimed(|reply_to| Request::RestartChild(id, reply_to)).await?
     }
 
     /// Forgets the spec of a child that does not run.
@@ -226,7 +223,7 @@ impl SupervisorRef {
     /// [`ChildError`] if there is no such child, or it runs or is about to.
     pub async fn delete_child(&self, id: impl Into<Label>) -> Result<(), ChildError> {
         let id = id.into();
-        self.addr.call(|reply_to| Request::DeleteChild(id, reply_to), FOREVER).await?
+        self.addr.call_untimed(|reply_to| Request::DeleteChild(id, reply_to)).await?
     }
 
     /// The spec of a child. OTP's `get_childspec/2`.
@@ -235,17 +232,17 @@ impl SupervisorRef {
     /// [`ChildError::NotFound`] if there is no such child.
     pub async fn child_spec(&self, id: impl Into<Label>) -> Result<ChildSpec, ChildError> {
         let id = id.into();
-        self.addr.call(|reply_to| Request::ChildSpec(id, reply_to), FOREVER).await?
+        self.addr.call_untimed(|reply_to| Request::ChildSpec(id, reply_to)).await?
     }
 
     pub(super) async fn resize(&self, partitions: usize, routes: Arc<Routes>) -> Result<usize, ChildError> {
-        self.addr.call(|reply_to| Request::Resize(partitions, routes, reply_to), FOREVER).await?
+        self.addr.call_untimed(|reply_to| Request::Resize(partitions, routes, reply_to)).await?
     }
 
     /// Stops the children in reverse order and ends the supervisor with `Shutdown`; returns when it has ended.
     pub async fn stop(&self) {
         // If it cannot be asked it has ended, and if it ends while it is asked that is what we want.
-        drop(self.addr.call(Request::Stop, FOREVER).await);
+        drop(self.addr.call_untimed(Request::Stop).await);
         self.addr.wait().await;
     }
 
@@ -284,7 +281,7 @@ impl DynamicRef {
     /// # Errors
     /// [`CallError`] if the supervisor has ended.
     pub async fn which_children(&self) -> Result<Vec<ChildInfo>, CallError> {
-        self.addr.call(DynamicRequest::Which, FOREVER).await
+        self.addr.call_untimed(DynamicRequest::Which).await
     }
 
     /// How many children it has.
@@ -292,7 +289,7 @@ impl DynamicRef {
     /// # Errors
     /// [`CallError`] if the supervisor has ended.
     pub async fn count_children(&self) -> Result<ChildCounts, CallError> {
-        self.addr.call(DynamicRequest::Count, FOREVER).await
+        self.addr.call_untimed(DynamicRequest::Count).await
     }
 
     /// Starts a child and waits until it is ready. Ids need not be unique.
@@ -300,7 +297,7 @@ impl DynamicRef {
     /// # Errors
     /// [`ChildError`] if the supervisor is full, has ended, the spec does not fit it, or the child does not start.
     pub async fn start_child(&self, spec: ChildSpec) -> Result<Pid, ChildError> {
-        self.addr.call(|reply_to| DynamicRequest::StartChild(spec, reply_to), FOREVER).await?
+        self.addr.call_untimed(|reply_to| DynamicRequest::StartChild(spec, reply_to)).await?
     }
 
     /// Stops a child and forgets it. While a child is about to be started again, the pid that it had stands for it.
@@ -308,13 +305,13 @@ impl DynamicRef {
     /// # Errors
     /// [`ChildError::NotFound`] if there is no such child.
     pub async fn terminate_child(&self, pid: Pid) -> Result<(), ChildError> {
-        self.addr.call(|reply_to| DynamicRequest::TerminateChild(pid, reply_to), FOREVER).await?
+        self.addr.call_untimed(|reply_to| DynamicRequest::TerminateChild(pid, reply_to)).await?
     }
 
     /// Stops all children at once and ends the supervisor with `Shutdown`; returns when it has ended.
     pub async fn stop(&self) {
         // As for SupervisorRef::stop.
-        drop(self.addr.call(DynamicRequest::Stop, FOREVER).await);
+        drop(self.addr.call_untimed(DynamicRequest::Stop).await);
         self.addr.wait().await;
     }
 
